@@ -1,0 +1,59 @@
+"""What a worker does with one job: the sketch, beside its place and then into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from secondunit.backlot.animatic import Sketch, render_clip, render_still
+from secondunit.backlot.stage import Job
+from secondunit.conform import conform
+from secondunit.cut import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TINY = 64
+
+
+def draw(home: str, facts: Mapping[str, Any], target: str, small: bool) -> None:
+    """Draw one job of a home to `target`; `small` keeps the long side to 64 pixels."""
+    job, root, out = Job(**facts), Path(home), Path(target)
+    part = out.with_name(f"part{out.suffix}")
+    if job.suffix == ".png":
+        render_still(_sketch(job, root, small=small), part)
+    elif job.canvas:
+        _outpaint(job, root, part, small=small)
+    else:
+        render_clip(_sketch(job, root, small=small), part)
+    part.replace(out)
+
+
+def _sketch(job: Job, root: Path, *, small: bool, source: Path | None = None) -> Sketch:
+    scale = min(1.0, _TINY / max(job.width, job.height)) if small else 1.0
+    return Sketch(
+        model=job.model,
+        prompt=job.prompt,
+        seed=job.seed,
+        width=max(2, round(job.width * scale / 2) * 2),
+        height=max(2, round(job.height * scale / 2) * 2),
+        seconds=job.seconds,
+        fps=round(job.fps),
+        shot=job.shot,
+        picture=root / job.picture if job.picture else None,
+        references=tuple(root / name for name in job.references),
+        source=source or (root / job.source if job.source else None),
+    )
+
+
+def _outpaint(job: Job, root: Path, part: Path, *, small: bool) -> None:
+    """Edit a source on a larger canvas: black where the frame is to be extended."""
+    width, height = job.canvas or (job.width, job.height)
+    rate = Fraction(job.fps).limit_denominator(1001)
+    canvas = part.with_name("canvas.mp4")
+    conform(root / job.source, canvas, Profile(width, height, rate))
+    wider = replace(job, width=width, height=height, canvas=None)
+    render_clip(_sketch(wider, root, small=small, source=canvas), part)
+    canvas.unlink()

@@ -1,0 +1,164 @@
+"""A picture made ready to be filmed: kept finer than the frame, so that a move is a cheap lookup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
+
+from secondunit.backlot.camera import Pose, Room
+
+if TYPE_CHECKING:
+    from av.video.plane import VideoPlane
+    from numpy.typing import NDArray
+
+    Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+
+FINE = 5
+"""A plate has this many texels to a frame pixel, each way.
+
+The nearest texel is then never more than a tenth of a pixel off, and reading it takes a twelfth of
+the time of interpolating. An odd number keeps the middle of a pixel on the middle of a texel, so an
+unmoved plate is the picture itself.
+"""
+
+_MOST_ROOM = 0.3  # of a picture wider or higher than the frame, what is kept on each side
+_MIRROR = 0.13  # what a pull back may need beyond a picture's own edge
+
+
+def to_planes(picture: Image.Image, width: int, height: int) -> Planes:
+    """Convert an RGB picture to bt709, TV range 4:2:0, scaled to `width` × `height` (both even)."""
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+    frame = frame.reformat(
+        width, height, "yuv420p", interpolation="BICUBIC", dst_colorspace="ITU709",
+        dst_color_range="MPEG",
+    )  # fmt: skip
+    y, u, v = frame_planes(frame)
+    return y.copy(), u.copy(), v.copy()
+
+
+class Canvas:
+    """One yuv420p frame in memory, to be drawn on again and again; width and height are even.
+
+    `planes` (numpy) and `pictures` (Pillow) are writable views of the memory of `frame`, and so
+    nothing is copied between drawing and encoding.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.frame = av.VideoFrame(width, height, "yuv420p")
+        self.planes = frame_planes(self.frame)
+        self.pictures = tuple(map(_picture, self.frame.planes))
+
+
+def frame_planes(frame: av.VideoFrame) -> Planes:
+    """Return writable views of the three planes of a yuv420p frame, without their padding."""
+    views = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in frame.planes
+    )
+    return next(views), next(views), next(views)
+
+
+def _picture(plane: VideoPlane) -> Image.Image:
+    size, layout = (plane.width, plane.height), ("L", plane.line_size, 1)
+    picture = Image.frombuffer("L", size, plane, "raw", *layout)
+    picture.readonly = 0  # or Pillow would draw on a copy
+    return picture
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A picture that covers the frame and `room` beyond it on each side.
+
+    `planes` are Y, U and V, `matte` is how opaque it is (None: wholly); all hold FINE texels to a
+    pixel of their own plane, the matte to a pixel of Y. `depth` is how far a pose moves it: 1 as
+    the pose says, less for what is far away.
+    """
+
+    planes: tuple[Image.Image, Image.Image, Image.Image]
+    size: tuple[int, int]
+    room: Room
+    matte: Image.Image | None = None
+    depth: float = 1.0
+
+    @classmethod
+    def of(
+        cls, picture: Image.Image, size: tuple[int, int], room: Room, depth: float = 1.0
+    ) -> Plate:
+        """Make a plate of an RGB or RGBA picture that spans the frame `size` and its room."""
+        fine = tuple(2 * round(n * FINE / 2) for n in picture.size)
+        y, u, v = to_planes(picture.convert("RGB"), fine[0], fine[1])
+        planes = (Image.fromarray(y), Image.fromarray(u), Image.fromarray(v))
+        matte = None
+        if picture.mode == "RGBA":
+            matte = picture.getchannel("A").resize(fine, Image.Resampling.BILINEAR)
+        return cls(planes, size, room, matte, depth)
+
+    def expose(self, canvas: Canvas, pose: Pose) -> None:
+        """Draw the plate on `canvas` as it is seen from `pose`."""
+        pose = Pose(pose.x * self.depth, pose.y * self.depth, pose.span**self.depth)
+        width, height = self.size
+        for plane, under in zip(self.planes, canvas.pictures, strict=True):
+            size = (width, height) if under.width == width else (width // 2, height // 2)
+            matte = self.matte and self._look(self.matte, pose, size)
+            under.paste(self._look(plane, pose, size), (0, 0), matte)
+
+    def _look(self, plane: Image.Image, pose: Pose, size: tuple[int, int]) -> Image.Image:
+        across, down = 1 + 2 * self.room.x, 1 + 2 * self.room.y
+        left = (0.5 + self.room.x + pose.x - pose.span / 2) / across * plane.width
+        top = (0.5 + self.room.y + pose.y - pose.span / 2) / down * plane.height
+        step_x = pose.span / across * plane.width / size[0]
+        step_y = pose.span / down * plane.height / size[1]
+        window = (step_x, 0.0, left, 0.0, step_y, top)
+        return plane.transform(size, Image.Transform.AFFINE, window, Image.Resampling.NEAREST)
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Return `picture` as it is meant to be seen, in RGB: turned, 8 bits deep, on dark grey."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):
+        deep = np.asarray(picture, np.float32)
+        top = 65535.0 if deep.max(initial=0.0) > 255 else 255.0
+        picture = Image.fromarray(np.uint8(np.clip(deep / top, 0, 1) * 255))
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    clear = picture.convert("RGBA")
+    ground = Image.new("RGBA", clear.size, (18, 18, 20, 255))
+    return Image.alpha_composite(ground, clear).convert("RGB")
+
+
+def covering(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, Room]:
+    """Scale `picture` to cover the frame `size`, centred; what overlaps is kept as room."""
+    width, height = size
+    scale = max(width / picture.width, height / picture.height)
+    # Spare pixels come in pairs, or the centre crop would sit half a pixel off.
+    spare = [
+        min(int((whole * scale - frame) / 2), int(frame * _MOST_ROOM))
+        for whole, frame in zip(picture.size, size, strict=True)
+    ]
+    target = (width + 2 * spare[0], height + 2 * spare[1])
+    margin = [(p - t / scale) / 2 for p, t in zip(picture.size, target, strict=True)]
+    box = (margin[0], margin[1], picture.width - margin[0], picture.height - margin[1])
+    box = tuple(max(0.0, edge) for edge in box)  # type: ignore[assignment]  # still four of them
+    scaled = picture.resize(target, Image.Resampling.LANCZOS, box=box)
+    return scaled, Room(spare[0] / width, spare[1] / height)
+
+
+def widened(picture: Image.Image, size: tuple[int, int], room: Room) -> tuple[Image.Image, Room]:
+    """Carry a picture on beyond its edges, mirrored and ever softer, for a lens that pulls back."""
+    width, height = size
+    pad = [max(0, round((_MIRROR - r) * n)) for r, n in ((room.x, width), (room.y, height))]
+    across, down = (min(p, n - 1) for p, n in zip(pad, picture.size, strict=True))
+    pixels = np.pad(np.asarray(picture), ((down, down), (across, across), (0, 0)), "symmetric")
+    wide = Image.fromarray(pixels)
+    kept = Image.new("L", wide.size, 0)
+    soft = max(2.0, min(width, height) * 0.02)
+    kept.paste(255, (across, down, across + picture.width, down + picture.height))
+    # The softness starts outside the edge: the opening frame is the picture to the last pixel.
+    fade = kept.filter(ImageFilter.BoxBlur(soft)).point(lambda level: min(255, level * 2))
+    kept = Image.composite(Image.new("L", wide.size, 255), fade, kept)
+    wide = Image.composite(wide, wide.filter(ImageFilter.GaussianBlur(soft)), kept)
+    return wide, Room(room.x + across / width, room.y + down / height)

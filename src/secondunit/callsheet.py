@@ -1,0 +1,224 @@
+"""The call sheet as people read it: a table, a graph, a page of JSON; and where every shot stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from secondunit.plan import dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from secondunit.ledger import Ledger, Order
+    from secondunit.plan import Plan, Step
+    from secondunit.store import Store
+
+Standing = Literal["own clip", "cached", "open", "in doubt", "lost", "held", "to shoot"]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A plan beside what the ledger and the store know: where each step stands, by key."""
+
+    plan: Plan
+    standing: dict[str, Standing]
+
+    @property
+    def to_shoot(self) -> tuple[Step, ...]:
+        """The steps that would be ordered now."""
+        return tuple(s for s in self.plan.steps if self.standing[s.key] == "to shoot")
+
+    @property
+    def cost(self) -> int:
+        """The most that the orders to be placed may cost, in credits; unknown prices count as 0."""
+        return sum(step.credits or 0 for step in self.to_shoot)
+
+    @property
+    def saved(self) -> int:
+        """What the takes already in the store would cost again, in credits."""
+        return sum(s.credits or 0 for s in self.plan.orders if self.standing[s.key] == "cached")
+
+    def describe(self) -> dict[str, Any]:
+        """Return plan, standing and totals as JSON-like data."""
+        page = self.plan.describe()
+        for entry in page["steps"]:
+            entry["standing"] = self.standing[entry["key"]]
+        page["totals"] = {
+            "credits_to_shoot": self.cost,
+            "usd_to_shoot": float(dollars(self.cost)),
+            "credits_cached": self.saved,
+            "free": self.plan.free,
+            "cap": self.plan.cap,
+        }
+        return page
+
+
+def sheet(plan: Plan, store: Store, ledger: Ledger | None) -> Sheet:
+    """Compare a plan with what is here already; `ledger` is None where nothing was ever ordered."""
+    return Sheet(plan, {step.key: _standing(step, store, ledger) for step in plan.steps})
+
+
+def _standing(step: Step, store: Store, ledger: Ledger | None) -> Standing:
+    if step.own:
+        return "own clip"
+    if store.has(step.key):
+        return "cached"
+    order = ledger.blocking(step.key) if ledger else None
+    if order is None:
+        last = ledger.of(step.key)[-1:] if ledger else ()
+        return (
+            "held" if last and last[0].state in {"failed", "cancelled", "abandoned"} else "to shoot"
+        )
+    return (
+        "in doubt"
+        if order.state in {"doubt", "intent"}
+        else "lost"
+        if order.state == "lost"
+        else "open"
+    )
+
+
+def total(of: Sheet) -> str:
+    """Return the money in one line: what the run may cost, and under which cap."""
+    plan = of.plan
+    count = len(of.to_shoot)
+    things = f"{count} order{'' if count == 1 else 's'} to place"
+    amount = f"{of.cost} credits (${dollars(of.cost)})"
+    if plan.free:
+        money = f"free on the backlot; on Runway at most {amount}"
+    else:
+        cap = f"cap {plan.cap} credits (${dollars(plan.cap)})" if plan.cap is not None else "no cap"
+        money = f"at most {amount}, {cap}"
+    saved = f"; {of.saved} credits saved, already shot" if of.saved else ""
+    unknown = [s.shot for s in of.to_shoot if s.credits is None]
+    return f"{things}: {money}{saved}" + (
+        f"; price unknown: {', '.join(unknown)}" if unknown else ""
+    )
+
+
+def table(of: Sheet) -> RenderableType:
+    """Return the call sheet as a table for a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    plan, film = of.plan, of.plan.profile
+    head = Text.assemble(
+        (plan.title, "bold"),
+        f"  {len(plan.cut)} shots · {film.width}×{film.height} ·"
+        f" {_number(float(film.fps))} fps · {plan.quality} · {plan.gateway}",
+    )
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, right in (
+        ("shot", 0),
+        ("order", 0),
+        ("model", 0),
+        ("s", 1),
+        ("credits", 1),
+        ("", 0),
+        ("why", 0),
+    ):
+        grid.add_column(
+            name,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=name in {"order", "model", "s", "credits"},
+        )
+    for step in plan.steps:
+        standing = of.standing[step.key]
+        grid.add_row(
+            Text(step.shot),
+            step.kind,
+            step.model,
+            _number(step.seconds),
+            _credits(step),
+            Text(standing, style=_STYLES.get(standing, "")),
+            Text(step.reason),
+        )
+    leaving = [
+        Text(f"leaves this machine: {_where(a.path, plan.folder)} ({_size(a.size)})", style="dim")
+        for a in plan.leaving
+        if not plan.free
+    ]
+    return Group(head, grid, *leaving, Text(total(of) + "."))
+
+
+_STYLES = {
+    "cached": "green",
+    "open": "cyan",
+    "in doubt": "bold red",
+    "lost": "bold red",
+    "held": "yellow",
+}
+
+
+def mermaid(plan: Plan) -> str:
+    """Return the plan as a Mermaid graph: steps as boxes, what needs what as arrows."""
+    names = {step.key: f"s{number}" for number, step in enumerate(plan.steps, 1)}
+    lines = ["graph LR"]
+    for step in plan.steps:
+        lines.append(f'  {names[step.key]}["{_escaped(step.label)}"]')
+        lines += [f"  {names[need]} --> {names[step.key]}" for need in step.needs]
+    lines.append(f'  film(["{_escaped(plan.title)}"])')
+    for number, entry in enumerate(plan.cut, 1):
+        lines.append(f"  {names[entry.key]} -- {number} --> film")
+    return "\n".join(lines)
+
+
+def status(of: Sheet, orders: Iterable[Order]) -> RenderableType:
+    """Return where every shot stands and every order with its money, for a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("shot", "model", "order", "ticket", "credits", "note"):
+        grid.add_column(name, justify="right" if name == "credits" else "left", overflow="fold")
+    listed = tuple(orders)
+    for order in listed:
+        word = "in doubt" if order.state in {"doubt", "intent"} else order.state
+        grid.add_row(
+            Text(order.shot),
+            order.model,
+            Text(word, style=_STYLES.get(word, "")),
+            order.ticket or "",
+            str(order.cost),
+            Text(order.reason),
+        )
+    stands = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    stands.add_column("shot", overflow="fold")
+    stands.add_column("made by")
+    stands.add_column("stands")
+    for step in of.plan.steps:
+        standing = of.standing[step.key]
+        stands.add_row(Text(step.shot), step.model, Text(standing, style=_STYLES.get(standing, "")))
+    return Group(stands, *([Text("Orders", style="bold"), grid] if listed else []))
+
+
+def _credits(step: Step) -> str:
+    if step.request is None:
+        return ""
+    return "?" if step.credits is None else str(step.credits)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+
+
+def _where(path: Any, folder: str) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _escaped(text: str) -> str:
+    return (
+        text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    )

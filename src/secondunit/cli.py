@@ -1,0 +1,409 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secondunit import __version__
+from secondunit.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_SHOTS,
+    EXIT_SPEC,
+    SecondUnitError,
+    SpecError,
+    UsageError,
+)
+from secondunit.watch import say
+
+if TYPE_CHECKING:
+    from secondunit.callsheet import Sheet
+    from secondunit.crew import Project
+    from secondunit.errors import Problem
+    from secondunit.plan import Plan
+
+app = typer.Typer(
+    name="secondunit",
+    help="Hand it a shot list; it comes back with a film.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Format(StrEnum):
+    """How to print."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class GatewayName(StrEnum):
+    """Who takes the orders."""
+
+    BACKLOT = "backlot"
+    RUNWAY = "runway"
+    COMETAPI = "cometapi"
+
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="The shot list.")]
+Out = Annotated[str | None, typer.Option(help="Put films/ and .secondunit/ into this folder.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Print text, or one JSON document.")]
+GatewayOption = Annotated[GatewayName | None, typer.Option(help="Who takes the orders.")]
+Quality = Annotated[
+    str | None, typer.Option(help="Which profile of models: draft, final or your own.")
+]
+Root = Annotated[
+    list[str] | None,
+    typer.Option(help="Also allow files from this folder, beside the shot list's own. Repeatable."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"secondunit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(
+    folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Where; made if missing.")] = ".",
+) -> None:
+    """Begin a new project that runs at once."""
+    from secondunit import starter
+
+    path = starter.write(Path(folder))
+    say(f"Wrote {path}. Shoot it for free: secondunit shoot {path}")
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="The shot lists.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Make remarks errors.")] = False,
+    gateway: GatewayOption = None,
+    quality: Quality = None,
+    root: Root = None,
+    format_: FormatOption = Format.TEXT,
+) -> None:
+    """Tell every problem of shot lists, and do nothing else."""
+    pages = []
+    failed = False
+    for file in files:
+        problems: tuple[Problem, ...] = ()
+        remarks: tuple[Problem, ...] = ()
+        try:
+            plan = _compiled(file, gateway, quality, root)
+            remarks = plan.remarks
+        except SpecError as error:
+            problems = error.problems
+        bad = bool(problems) or (strict and bool(remarks))
+        failed = failed or bad
+        pages.append(_page(file, problems, remarks))
+        if format_ is Format.TEXT:
+            _tell_check(file, problems, remarks, strict=strict)
+    if format_ is Format.JSON:
+        say(json.dumps({"files": pages}, indent=2, ensure_ascii=False))
+    raise typer.Exit(EXIT_SPEC if failed else 0)
+
+
+def _tell_check(
+    file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...], *, strict: bool
+) -> None:
+    for remark in remarks:
+        say(str(remark), error=strict)
+    if problems:
+        say(str(SpecError(problems)), error=True)
+        return
+    count = len(remarks)
+    tally = f"{count} remark{'' if count == 1 else 's'}" if count else "nothing wrong"
+    say(f"{file}: {tally}." + (" Nothing was ordered." if strict and count else ""))
+
+
+def _page(file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...]) -> dict[str, Any]:
+    return {
+        "file": file,
+        "ok": not problems,
+        "problems": [_described(p) for p in problems],
+        "remarks": [_described(r) for r in remarks],
+    }
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    return {
+        "line": problem.line, "column": problem.column, "where": problem.where,
+        "message": problem.message, "code": problem.code or None,
+    }  # fmt: skip
+
+
+@app.command(name="plan")
+def plan_(
+    file: File,
+    gateway: GatewayOption = None,
+    quality: Quality = None,
+    graph: Annotated[bool, typer.Option("--graph", help="Print a Mermaid graph.")] = False,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="Also write the JSON to this file.")
+    ] = None,
+    out: Out = None,
+    root: Root = None,
+    format_: FormatOption = Format.TEXT,
+) -> None:
+    """Print the call sheet: what would be ordered, why, and what it costs."""
+    plan = _compiled(file, gateway, quality, root)
+    sheet = _sheet(plan, _project(plan, out))
+    page = json.dumps(sheet.describe(), indent=2, ensure_ascii=False)
+    if output:
+        from secondunit.durable import beside
+
+        with beside(Path(output).absolute()) as part:
+            part.write_text(page + "\n", "utf-8")
+    if format_ is Format.JSON:
+        say(page)
+    elif graph:
+        from secondunit.callsheet import mermaid
+
+        say(mermaid(plan))
+    else:
+        from secondunit.callsheet import table
+
+        _print(table(sheet))
+        _tell_remarks(plan)
+
+
+@app.command()
+def shoot(
+    file: File,
+    gateway: GatewayOption = None,
+    quality: Quality = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only these shots and what they need: names, *, a..b.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help='Most this run may spend: credits (500) or dollars ("$5").')
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Order without asking; needs a cap.")
+    ] = False,
+    out: Out = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the film when it is done.")] = False,
+    root: Root = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The gateway's address: https, or this machine for tests.")
+    ] = None,
+    format_: FormatOption = Format.TEXT,
+) -> None:
+    """Shoot the whole list and join the film. Run it again at any time; nothing is bought twice."""
+    from secondunit import shooting
+
+    plan = _compiled(file, gateway, quality, root)
+    order = shooting.Call(
+        plan=plan, project=_project(plan, out), only=only, budget=shooting.amount(budget),
+        yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
+    )  # fmt: skip
+    code = shooting.shoot(order)
+    if open_ and code == 0:
+        typer.launch(str(order.project.films / f"{plan.name}.mp4"))
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    file: File,
+    gateway: GatewayOption = None,
+    quality: Quality = None,
+    out: Out = None,
+    root: Root = None,
+    format_: FormatOption = Format.TEXT,
+) -> None:
+    """Show where every shot stands, every order, and what was spent."""
+    from secondunit.callsheet import status as page
+    from secondunit.ledger import Ledger
+    from secondunit.plan import dollars
+
+    plan = _compiled(file, gateway, quality, root)
+    project = _project(plan, out)
+    sheet = _sheet(plan, project)
+    orders = Ledger(project.ledger).of_film(plan.name) if project.ledger.exists() else ()
+    paid = sum(o.cost for o in orders if o.gateway != "backlot")
+    if format_ is Format.JSON:
+        listed = [{**vars(o), "request": json.loads(o.request)} for o in orders]
+        steps = [
+            {"shot": s.shot, "key": s.key, "standing": sheet.standing[s.key]} for s in plan.steps
+        ]
+        say(json.dumps({"steps": steps, "orders": listed, "credits_spent": paid}, indent=2))
+        return
+    _print(page(sheet, orders))
+    say(f"Spent on this film so far: {paid} credits (${dollars(paid)}), doubtful orders included.")
+
+
+@app.command()
+def settle(
+    file: File,
+    shots: Annotated[list[str], typer.Argument(metavar="SHOT…", help="The shots to decide.")],
+    attach: Annotated[
+        str | None, typer.Option(help="It arrived: this is its ticket, from the gateway's page.")
+    ] = None,
+    resubmit: Annotated[
+        bool,
+        typer.Option("--resubmit", help="Order it again next time; the old one counts as spent."),
+    ] = False,
+    abandon: Annotated[
+        bool,
+        typer.Option("--abandon", help="Give it up; it counts as spent and is not ordered again."),
+    ] = False,
+    out: Out = None,
+) -> None:
+    """Decide orders that are in doubt, lost, held or given up."""
+    from secondunit import shooting
+
+    if sum((attach is not None, resubmit, abandon)) != 1:
+        raise UsageError(
+            "Say one of --attach TICKET, --resubmit or --abandon. Nothing was changed."
+        )
+    if attach is not None and len(shots) > 1:
+        raise UsageError("A ticket belongs to one shot. Name one. Nothing was changed.")
+    project = _project_of(file, out)
+    decision = "attach" if attach is not None else "resubmit" if resubmit else "abandon"
+    for shot in shots:
+        say(shooting.settle(project, Path(file).stem, shot, decision, attach or ""))
+
+
+@app.command()
+def backlot(
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8765,
+    home: Annotated[str, typer.Option(help="Where it keeps its books and files.")] = ".backlot",
+    tier: Annotated[int, typer.Option(min=1, max=5, help="The account's tier.")] = 5,
+    credits_: Annotated[
+        int, typer.Option("--credits", min=0, help="Credits to begin with.")
+    ] = 100_000,
+    latency: Annotated[str, typer.Option(help="Seconds a task runs: 2, or 1-3.")] = "1-3",
+    fault: Annotated[
+        list[str] | None, typer.Option(help="'POST /v1/image_to_video#2=drop'. Repeatable.")
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Accept this key. Repeatable.")] = None,
+) -> None:
+    """Serve the free stand-in for Runway's API on this machine, with faults on demand."""
+    from secondunit import backlot as lot
+
+    rules = lot.Rules(
+        tier=tier, credits=credits_, latency=_span(latency),
+        faults=tuple(lot.parse_fault(text) for text in fault or ()),
+        keys=tuple(key) if key else None,
+    )  # fmt: skip
+    lot.serve(Path(home), rules, port, lambda url: say(f"The backlot is at {url}. Ctrl-C ends it."))
+
+
+def _span(text: str) -> tuple[float, float]:
+    first, _, last = text.partition("-")
+    try:
+        low, high = float(first), float(last or first)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high < 86_400:
+        raise UsageError(f"--latency {text}: write seconds, such as 2 or 1-3.")
+    return low, high
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a shot list."""
+    from secondunit.language import json_schema
+
+    say(json.dumps(json_schema(), indent=2))
+
+
+# --- shared by the commands -----------------------------------------------------------------
+
+
+def _compiled(
+    file: str, gateway: GatewayName | None, quality: str | None, root: list[str] | None
+) -> Plan:
+    from secondunit import shotlist
+    from secondunit.assets import allowed_roots
+    from secondunit.planner import Choices, compile_plan
+
+    choices = Choices(
+        gateway=gateway.value if gateway else None, quality=quality,
+        roots=allowed_roots(root or []), today=datetime.now(UTC).date(),
+    )  # fmt: skip
+    return compile_plan(shotlist.read(file), choices)
+
+
+def _project(plan: Plan, out: str | None) -> Project:
+    return _project_of(plan.file, out)
+
+
+def _project_of(file: str, out: str | None) -> Project:
+    from secondunit.crew import Settings, project_of
+
+    return project_of(Path(file).parent, out, Settings.load())
+
+
+def _sheet(plan: Plan, project: Project) -> Sheet:
+    from secondunit import callsheet
+    from secondunit.store import Store
+
+    ledger = None
+    if project.ledger.exists():
+        from secondunit.ledger import Ledger
+
+        ledger = Ledger(project.ledger)
+    return callsheet.sheet(plan, Store(project.store), ledger)
+
+
+def _print(page: Any) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=False).print(page)
+
+
+def _tell_remarks(plan: Plan) -> None:
+    for remark in plan.remarks:
+        say(str(remark))
+
+
+def main() -> None:
+    """Run the command line; every way it can fail is a sentence and an exit code."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        with ExitStack() as stack:
+            stack.callback(sys.stdout.flush)
+            app(arguments, standalone_mode=True)
+    except SystemExit as done:
+        return int(done.code or 0)
+    except SpecError as error:
+        if "json" in arguments or "--format=json" in arguments:
+            file = error.problems[0].file if error.problems else ""
+            say(json.dumps({"files": [_page(file, error.problems, ())]}, indent=2))
+        else:
+            say(str(error), error=True)
+        return error.exit_code
+    except SecondUnitError as error:
+        say(str(error), error=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("Interrupted. Run the same command again to go on.", error=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_SHOTS
+    return 0

@@ -1,0 +1,251 @@
+"""What a clip is, read from its packets and its first frame, behind one guarded door."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from secondunit.avc import fingerprint, opens_on_idr
+from secondunit.cut import nearest
+from secondunit.sniff import CALLED, cut_short, sniff_file, spoiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = 40_000_000
+"""Larger pictures and frames are refused before they are decoded; 8K video has 33 million."""
+
+_DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska"}
+_RATES = {Fraction(n) for n in (24, 25, 30, 48, 50, 60)} | {
+    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a clip.
+
+    `width` and `height` are as displayed, after rotation and sample aspect; `coded_width` and
+    `coded_height` as stored. `rotation` is in degrees counter-clockwise, as the player must turn
+    it. `fps` is exact, or the mean where `variable`. `frames` counts displayed frames, `seconds`
+    is how long they are shown, `start` when the first appears on the file's own clock. Colour
+    words are ffmpeg's, empty where the file says nothing. `headers` is a fingerprint of the H.264
+    parameters, empty where the packets cannot be joined to others as they are; `reorder` is how
+    many frames decoding runs ahead of display. `size` is in bytes, `sample_rate` in samples a
+    second.
+    """
+
+    container: str
+    codec: str
+    profile: str
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    fps: Fraction
+    frames: int
+    seconds: Fraction
+    start: Fraction
+    pix_fmt: str
+    sar: Fraction
+    rotation: int
+    range: str
+    matrix: str
+    primaries: str
+    transfer: str
+    variable: bool
+    interlaced: bool
+    alpha: bool
+    headers: str
+    reorder: int
+    sound: bool
+    sample_rate: int
+    channels: int
+    size: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """Open a clip for reading, but only a vetted container by its own demuxer from local disk.
+
+    A text that names other files (DASH, HLS, concat, SDP) never reaches ffmpeg, so nothing is
+    fetched in its name. Raises Spoiled.
+    """
+    import av
+
+    kind = sniff_file(path)
+    if kind not in _DEMUXERS:
+        raise spoiled(path, f"it is {CALLED[kind]}")
+    if cut_short(path, kind):
+        raise spoiled(path, "it is cut short: it ends before the last part that it announces")
+    with reading(path):
+        clip = av.open(
+            f"file:{path}",
+            "r",
+            format=_DEMUXERS[kind],
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    with clip:
+        yield clip
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever ffmpeg raises while a clip is read into Spoiled."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no reason given"
+        raise spoiled(path, f"it is damaged or cut short ({reason})") from error
+
+
+def picture_stream(clip: InputContainer, path: Path) -> VideoStream:
+    """Find the moving picture of a clip, set to be decoded strictly. Raises Spoiled."""
+    stream = next(iter(clip.streams.video), None)
+    if stream is None:
+        only = "only sound" if clip.streams.audio else "no picture"
+        raise spoiled(path, f"it has {only} in it")
+    if stream.width * stream.height > MAX_PIXELS or stream.width < 1:
+        raise spoiled(path, f"its frames are {stream.width}×{stream.height} pixels")
+    stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+    return stream
+
+
+def probe(path: Path, *, least: int = 2) -> Facts:
+    """Read a clip's packets and its first frame, 1–15 ms for five seconds of 720p.
+
+    Raises Spoiled, in one sentence, for whatever is not a video of at least `least` frames.
+    """
+    with opened(path) as clip:
+        stream = picture_stream(clip, path)
+        stream.thread_type = "NONE"  # with frame threads the first frame comes out late
+        with reading(path):
+            scan = _scan(clip, stream)
+        if scan.frame is None:
+            raise spoiled(path, "not one frame can be decoded")
+        if len(scan.times) < least:
+            raise spoiled(path, f"it has {len(scan.times)} frame, too few for a clip")
+        return _facts(path, clip, stream, scan)
+
+
+class _Scan(NamedTuple):
+    times: list[Fraction]  # of displayed frames, in the order they are decoded
+    last: Fraction  # how long the last of them is shown, or 0
+    clean: bool
+    frame: av.VideoFrame | None
+
+
+def _scan(clip: InputContainer, stream: VideoStream) -> _Scan:
+    times: list[Fraction] = []
+    lasts: dict[Fraction, Fraction] = {}
+    clean, frame = True, None
+    for packet in clip.demux(stream):
+        if frame is None:
+            frame = next(iter(packet.decode()), None)
+        if packet.pts is None or packet.is_discard:
+            clean = clean and not packet.size  # the last one is empty, to flush the decoder
+            continue
+        if not times:
+            clean = clean and opens_on_idr(bytes(packet))
+        time = packet.pts * packet.time_base
+        times.append(time)
+        lasts[time] = (packet.duration or 0) * packet.time_base
+    return _Scan(times, lasts[max(lasts)] if lasts else Fraction(0), clean, frame)
+
+
+def _rate(times: Sequence[Fraction], last: Fraction, stream: VideoStream) -> tuple[Fraction, bool]:
+    """Find the frame rate that explains every frame's time, else the mean and True for variable."""
+    spans = times[-1] - times[0]
+    mean = (len(times) - 1) / spans if spans else 1 / (last or Fraction(1, 24))
+    stated = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    for rate in sorted(_RATES.union(stated), key=lambda rate: abs(rate - mean)):
+        # the clocks of some containers have only milliseconds
+        if all(abs(t - times[0] - k / rate) <= Fraction(1, 900) for k, t in enumerate(times)):
+            return rate, False
+    return (len(times) / (spans + last)).limit_denominator(1001), True
+
+
+def _facts(path: Path, clip: InputContainer, stream: VideoStream, scan: _Scan) -> Facts:
+    assert scan.frame is not None  # noqa: S101  probe has just refused that
+    times = sorted(scan.times)
+    fps, variable = _rate(times, scan.last, stream)
+    rank = {time: at for at, time in enumerate(times)}
+    frame, context = scan.frame, stream.codec_context
+    sar = Fraction(context.sample_aspect_ratio or 1)
+    turned = frame.rotation % 180 == 90
+    width, height = _displayed(frame.width, frame.height, sar)
+    sound = next(iter(clip.streams.audio), None)
+    joinable = context.name == "h264" and scan.clean
+    joinable = joinable and scan.times[0] == times[0] and len(rank) == len(times)
+    return Facts(
+        container=sniff_file(path),
+        codec=context.name,
+        profile=context.profile or "",
+        width=height if turned else width,
+        height=width if turned else height,
+        coded_width=frame.width,
+        coded_height=frame.height,
+        fps=fps,
+        frames=len(times),
+        seconds=times[-1] - times[0] + (scan.last or 1 / fps) if variable else len(times) / fps,
+        start=times[0],
+        pix_fmt=frame.format.name,
+        sar=sar,
+        rotation=frame.rotation % 360,
+        **_colour(frame),
+        variable=variable,
+        interlaced=bool(frame.interlaced_frame),
+        alpha=_alpha(stream, frame),
+        headers=fingerprint(context.extradata) if joinable else "",
+        reorder=max(at - rank[time] for at, time in enumerate(scan.times)),
+        sound=sound is not None,
+        sample_rate=sound.sample_rate if sound else 0,
+        channels=sound.channels if sound else 0,
+        size=path.stat().st_size,
+    )
+
+
+def _displayed(width: int, height: int, sar: Fraction) -> tuple[int, int]:
+    return (nearest(width * sar), height) if sar >= 1 else (width, nearest(height / sar))
+
+
+def _alpha(stream: VideoStream, frame: av.VideoFrame) -> bool:
+    # VP8 and VP9 keep alpha beside the picture, where only a word in the container tells of it
+    beside_it = stream.metadata.get("alpha_mode") == "1"
+    return beside_it or any(part.is_alpha for part in frame.format.components)
+
+
+# ITU-T H.273; the words are ffmpeg's
+_MATRICES = {
+    0: "gbr", 1: "bt709", 2: "", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc",
+}  # fmt: skip
+_TRANSFERS = {
+    1: "bt709", 2: "", 6: "smpte170m", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
+    16: "smpte2084", 18: "arib-std-b67",
+}  # fmt: skip
+_PRIMARIES = {1: "bt709", 2: "", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
+_RANGES = {0: "", 1: "tv", 2: "pc"}
+
+
+def _colour(frame: av.VideoFrame) -> dict[str, str]:
+    full = frame.format.name.startswith("yuvj")
+    return {
+        "range": "pc" if full else _RANGES.get(int(frame.color_range), ""),
+        "matrix": _word(_MATRICES, frame.colorspace),
+        "primaries": _word(_PRIMARIES, frame.color_primaries),
+        "transfer": _word(_TRANSFERS, frame.color_trc),
+    }
+
+
+def _word(words: dict[int, str], number: int) -> str:
+    return words.get(int(number), str(int(number)))

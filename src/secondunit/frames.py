@@ -1,0 +1,224 @@
+"""The frames of a clip, exactly: each one once, in order, upright, in known colours."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice
+from typing import TYPE_CHECKING, cast
+
+import av
+import av.filter
+import numpy as np
+from PIL import Image
+
+from secondunit.durable import beside
+from secondunit.facts import opened, picture_stream, reading
+from secondunit.sniff import spoiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.stream import VideoStream
+
+    from secondunit.facts import Facts
+
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""ffmpeg's own decoders of these leave the alpha behind."""
+
+_TURNS = {90: ("transpose", "cclock"), 270: ("transpose", "clock"), 180: ("rotate", "PI")}
+
+
+def shown(path: Path, facts: Facts, *, since: Fraction = Fraction(0)) -> Iterator[av.VideoFrame]:
+    """Decode the displayed frames of a clip in order, strictly, by one reader that is then closed.
+
+    With `since`, in seconds from the first frame, begins at some frame not later than that. Raises
+    Spoiled at the first damaged frame.
+    """
+    wanted = facts.start + since
+    with opened(path) as clip:
+        stream = picture_stream(clip, path)
+        decoder = _decoder(stream, facts)
+        with reading(path):
+            if since > 0:
+                clip.seek(int(wanted / _base(stream)), stream=stream)
+            for packet in clip.demux(stream):
+                for frame in decoder.decode(packet):
+                    if frame.is_corrupt or frame.pts is None:
+                        raise spoiled(path, "it is damaged: a frame is corrupt")
+                    yield frame
+
+
+def _base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, 90_000)
+
+
+def _decoder(stream: VideoStream, facts: Facts) -> VideoCodecContext | VideoStream:
+    name = _ALPHA_DECODERS.get(facts.codec)
+    if not (facts.alpha and name and name in av.codecs_available):
+        return stream
+    decoder = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
+    decoder.extradata = stream.codec_context.extradata
+    return decoder
+
+
+def when(frame: av.VideoFrame) -> Fraction:
+    """Say when a frame appears, in seconds on its file's clock."""
+    return (frame.pts or 0) * (frame.time_base or Fraction(0))
+
+
+def nth(path: Path, facts: Facts, index: int) -> av.VideoFrame:
+    """Decode up to the frame of that number, counted from 0 in the order of display."""
+    return next(islice(shown(path, facts), index, None))
+
+
+def paced(
+    path: Path, facts: Facts, fps: Fraction, first: int, count: int
+) -> Iterator[av.VideoFrame]:
+    """Yield exactly `count` frames at `fps`, from frame `first` of the clip at that rate.
+
+    Each is the frame that the clip shows in the middle of its time: at the clip's own rate every
+    frame comes once; otherwise frames are dropped or repeated, never blended. Raises Spoiled.
+    """
+    frames = _progressive(shown(path, facts, since=first / fps), facts)
+    current = following = next(frames, None)
+    if current is None:
+        raise spoiled(path, "not one frame can be decoded")
+    for at in range(first, first + count):
+        middle = facts.start + Fraction(2 * at + 1, 2) / fps
+        while following is not None and when(following) <= middle:
+            current, following = following, next(frames, None)
+        yield current
+
+
+def _progressive(frames: Iterator[av.VideoFrame], facts: Facts) -> Iterator[av.VideoFrame]:
+    if not facts.interlaced:
+        yield from frames
+        return
+    graph: _Graph | None = None
+    for frame in frames:
+        graph = graph or _Graph(frame, facts, ["bwdif=mode=send_frame"])
+        yield from graph.through(frame)
+    if graph:
+        yield from graph.through(None)
+
+
+class _Graph:
+    """A chain of ffmpeg filters for frames of one size and format."""
+
+    def __init__(self, frame: av.VideoFrame, facts: Facts, chain: list[str]) -> None:
+        self.takes = (frame.width, frame.height, frame.format.name)
+        self.graph = av.filter.Graph()
+        nodes = [self.graph.add("buffer", _source(frame, facts))]
+        for step in [*chain, "buffersink"]:
+            name, _, args = step.partition("=")
+            nodes.append(self.graph.add(name, args or None))
+        self.graph.link_nodes(*nodes).configure()
+
+    def through(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        self.graph.vpush(frame)
+        while True:
+            try:
+                yield self.graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+
+def _source(frame: av.VideoFrame, facts: Facts) -> str:
+    base, sar = frame.time_base or Fraction(1), facts.sar
+    return (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
+        f":time_base={base.numerator}/{base.denominator}"
+        f":pixel_aspect={sar.numerator}/{sar.denominator}"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )
+
+
+class Upright:
+    """Makes frames upright, of one size and pixel format; alpha is laid over black.
+
+    YUV comes out as bt709 in TV range, RGB in full range. Untagged pictures are read as players
+    read them: bt709 from HD on (1280 wide or more than 576 high), below it bt601.
+    """
+
+    def __init__(self, facts: Facts, width: int, height: int, pix_fmt: str = "yuv420p") -> None:
+        self._facts = facts
+        self._size = (width, height)
+        self._pix_fmt = pix_fmt
+        self._graph: _Graph | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return the picture of a decoded frame; its time is kept."""
+        takes = (frame.width, frame.height, frame.format.name)
+        if self._graph is None or self._graph.takes != takes:
+            self._graph = _Graph(frame, self._facts, self._chain(frame))
+        return next(self._graph.through(frame))
+
+    def _chain(self, frame: av.VideoFrame) -> list[str]:
+        facts, (width, height) = self._facts, self._size
+        rgb = "in_range=auto" if frame.format.is_rgb else f"in_range={_range(facts)}"
+        scale = f"scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int"
+        colours = f"{rgb}:in_color_matrix={_matrix(facts)}:out_color_matrix=bt709"
+        out = "tv" if self._pix_fmt.startswith("yuv") else "pc"
+        chain = ["=".join(_TURNS[facts.rotation])] if facts.rotation in _TURNS else []
+        if any(part.is_alpha for part in frame.format.components):
+            chain += [f"scale={colours}:out_range=pc", "format=gbrap", "premultiply=inplace=1"]
+            chain += ["format=gbrp"]
+            colours = "in_range=pc:out_color_matrix=bt709"
+        return [
+            *chain,
+            f"{scale}:{colours}:out_range={out}",
+            f"format={self._pix_fmt}",
+            "setsar=1",
+        ]
+
+
+def _range(facts: Facts) -> str:
+    return "pc" if facts.range == "pc" else "tv"
+
+
+def _matrix(facts: Facts) -> str:
+    if facts.matrix in ("bt709", "smpte170m", "smpte240m"):
+        return facts.matrix
+    if facts.matrix == "bt2020nc":
+        return "bt2020"
+    if facts.matrix == "bt470bg":
+        return "bt601"
+    hd = facts.coded_width >= 1280 or facts.coded_height > 576  # as mpv and libplacebo guess
+    return "bt709" if hd else "bt601"
+
+
+def save_png(frame: av.VideoFrame, facts: Facts, out: Path) -> None:
+    """Save a frame as it is displayed. Raises DiskTrouble."""
+    picture = Upright(facts, facts.width, facts.height, "rgb24")(frame)
+    with beside(out) as part:
+        Image.fromarray(picture.to_ndarray()).save(part, "PNG")
+
+
+class Look:
+    """Watches frames go by for what no decoder complains of: black and frozen pictures."""
+
+    _BLACK = 3.0  # mean luma of 255
+    _STILL = 1  # levels of luma between two frames that only coding can make
+
+    def __init__(self) -> None:
+        self.frames = self._black = self._frozen = 0
+        self._before: np.ndarray | None = None
+
+    def see(self, frame: av.VideoFrame) -> None:
+        """Take note of the next frame."""
+        small = frame.reformat(64, 36, "gray8", interpolation="AREA").to_ndarray().astype(np.int16)
+        self.frames += 1
+        self._black += bool(small.mean() < self._BLACK)
+        if self._before is not None:
+            self._frozen += bool(np.abs(small - self._before).max() <= self._STILL)
+        self._before = small
+
+    def doubts(self, fps: Fraction) -> Iterator[str]:
+        """Give a sentence for what lasts at least half of the clip."""
+        seconds = f"{float(self.frames / fps):.1f} s"
+        if 2 * self._black >= self.frames:
+            yield f"The picture is black for {float(self._black / fps):.1f} of {seconds}."
+        elif 2 * self._frozen >= self.frames:
+            yield f"The picture does not move for {float(self._frozen / fps):.1f} of {seconds}."

@@ -1,0 +1,1 @@
+"""Who takes the orders: one wire format, several addresses."""

@@ -1,0 +1,113 @@
+"""Bringing outputs home: a client that carries no key, and trusts neither address nor length."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from secondunit.durable import beside
+from secondunit.errors import Spoiled, Unreachable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REDIRECTS = 3
+TIMEOUT = httpx.Timeout(30, connect=10)
+SLOWEST = 20_000  # bytes a second, below which a download is given up and begun again
+GRACE = 30.0  # seconds before slowness is judged
+
+
+class Expired(Exception):
+    """The address no longer works; the gateway gives a fresh one for the same ticket."""
+
+
+def client() -> httpx.AsyncClient:
+    """Return a client for media: no key, no cookies, no proxy, nothing compressed."""
+    return httpx.AsyncClient(
+        headers={"Accept-Encoding": "identity", "User-Agent": "secondunit"},
+        follow_redirects=False,
+        trust_env=False,
+        timeout=TIMEOUT,
+    )
+
+
+async def fetch(
+    media: httpx.AsyncClient, url: str, into: Path, *, limit: int, loopback: bool
+) -> None:
+    """Download `url` to `into`, whole or not at all, at most `limit` bytes.
+
+    Only https is followed, or this machine when `loopback` (a gateway that is itself here).
+    Raises Expired, Unreachable (try again), Spoiled (too large, or packed).
+    """
+    try:
+        with beside(into) as part:
+            await _follow(media, url, part, limit, loopback=loopback)
+    except httpx.HTTPError as error:
+        raise Unreachable(f"A download broke off ({type(error).__name__}).") from None
+
+
+async def _follow(
+    media: httpx.AsyncClient, url: str, part: Path, limit: int, *, loopback: bool
+) -> None:
+    for _ in range(REDIRECTS + 1):
+        _vet(url, loopback=loopback)
+        async with media.stream("GET", url) as answer:
+            media.cookies.clear()
+            if answer.is_redirect:
+                url = urljoin(url, answer.headers.get("location", ""))
+                continue
+            if answer.status_code in {401, 403, 404, 410}:
+                raise Expired
+            if answer.status_code != httpx.codes.OK:
+                raise Unreachable(f"A download was answered with status {answer.status_code}.")
+            await _save(answer, part, limit)
+            return
+    raise Unreachable("A download was redirected too often.")
+
+
+def _vet(url: str, *, loopback: bool) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        host, parts = "", urlsplit("")
+    here = host in {"localhost", "127.0.0.1", "::1"}
+    if (
+        not host
+        or parts.scheme not in {"http", "https"}
+        or (not loopback and (here or parts.scheme != "https"))
+    ):
+        raise Spoiled(
+            "The gateway named an output that is not at an https address; it was not fetched."
+        )
+    if loopback and parts.scheme == "http" and not here:
+        raise Spoiled("A gateway on this machine named an output elsewhere; it was not fetched.")
+
+
+async def _save(answer: httpx.Response, part: Path, limit: int) -> None:
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise Spoiled("The output came packed, which was not asked for; it was not kept.")
+    declared = answer.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise Spoiled(
+            f"The output has {int(declared) >> 20} MB, far more than such a clip; it was not kept."
+        )
+    clock = asyncio.get_running_loop()
+    began, received = clock.time(), 0
+    with part.open("wb") as file:
+        async for chunk in answer.aiter_raw():
+            received += len(chunk)
+            if received > limit:
+                raise Spoiled("The output has no end; it was not kept.")
+            spent = clock.time() - began
+            if spent > GRACE and received < SLOWEST * spent:
+                raise Unreachable("A download came to a crawl and was given up.")
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    if declared.isdigit() and received != int(declared):
+        raise Unreachable("A download ended before it was whole.")

@@ -1,0 +1,120 @@
+"""The few things the unit needs from outside, and the records they exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Stage = Literal[
+    "waiting",  # for another shot, a free slot or the gateway
+    "cached",
+    "uploading",
+    "ordering",
+    "queued",
+    "throttled",
+    "rolling",
+    "fetching",
+    "retrying",
+    "conforming",
+    "done",
+    "failed",
+    "in doubt",
+]
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The gateway took the order: `ticket` is its receipt, `estimate` the most it may charge."""
+
+    ticket: str
+    estimate: int | None = None
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """It is certain that nothing was ordered, and that trying again is safe."""
+
+    reason: str
+    busy: bool = False
+    wait: float | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The gateway said no for good; nothing was ordered."""
+
+    reason: str
+    status: int
+    money: bool = False
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """The request may have arrived, and no ticket came back."""
+
+    reason: str
+
+
+Outcome = Ordered | NotSent | Rejected | Doubtful
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a gateway says of a ticket.
+
+    `state` is one of Runway's six, or its own word where it is new to us; `progress` runs from
+    0 to 1; `credits` is the final charge once the state is terminal.
+    """
+
+    state: str
+    progress: float | None = None
+    outputs: tuple[str, ...] = ()
+    credits: int | None = None
+    failure: str = ""
+    failure_code: str = ""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the gateway says of the account: credits left, and how many of a model run at once."""
+
+    credits: int | None
+    slots: Mapping[str, int]
+
+
+class Gateway(Protocol):
+    """Whoever takes the orders. `create` blocks and is called from the one lane for creates."""
+
+    name: str
+    free: bool
+    slow: bool
+    inline_limit: int
+
+    def create(self, endpoint: str, body: Mapping[str, Any], *, shot: str) -> Outcome:
+        """Place one order, at most once; every way it can end is an `Outcome`."""
+
+    async def poll(self, ticket: str) -> Progress | None:
+        """Ask for a ticket; None where the gateway does not know it."""
+
+    async def upload(self, data: bytes, filename: str, mime: str) -> str:
+        """Lend the gateway a file and return the URI under which an order may name it."""
+
+    async def account(self) -> Account | None:
+        """Return the state of the account, or None where the gateway does not tell."""
+
+    async def fetch(self, url: str, into: Path, *, limit: int) -> None:
+        """Download one output to `into`, at most `limit` bytes."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class Watcher(Protocol):
+    """Whoever shows the run; told of each change of stage, never of each poll."""
+
+    def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
+        """Note that `shot` entered `stage`."""

@@ -1,0 +1,500 @@
+"""Taking a shot: store, open ticket, order, poll, download, verify, store; each step safe to repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secondunit import media
+from secondunit.assets import BadAsset
+from secondunit.errors import (
+    Broken,
+    InDoubt,
+    Lost,
+    OverBudget,
+    Refused,
+    ShotError,
+    Spoiled,
+    Throttled,
+    Unreachable,
+    UsageError,
+)
+from secondunit.gateways.download import Expired
+from secondunit.ledger import Allowance, Intent
+from secondunit.plan import File, Link, Made, fill
+from secondunit.ports import Doubtful, NotSent, Ordered, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from secondunit.lane import Lane
+    from secondunit.ledger import Ledger, Order
+    from secondunit.plan import Input, Plan, Request, Step
+    from secondunit.ports import Gateway, Progress, Stage, Watcher
+    from secondunit.store import Store, Take
+
+PAID_ATTEMPTS = 3  # per take, whatever Prefect is set to do
+CREATE_TRIES = 6  # of an order that certainly did not arrive
+SPOILED_TRIES = 3
+FRESH_URLS = 5
+EMPTY_TRIES = 5
+# Failures that may be tried again as a new order, by the start of their code; see
+# docs.dev.runwayml.com/errors/task-failures. No code at all means an error on the gateway's side.
+RETRIABLE = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
+MODERATED = ("SAFETY", "INPUT_PREPROCESSING.SAFETY")
+STAGES: dict[str, Stage] = {"PENDING": "queued", "THROTTLED": "throttled", "RUNNING": "rolling"}
+ACTIVE_STATES = frozenset(STAGES)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast to ask, all in seconds.
+
+    `poll` between two questions about one ticket: Runway asks for no more than one in 5 s
+    (runwayml 5.24.0, tasks.retrieve). `unknown` is how long a new ticket may be unknown to the
+    gateway, `outage` how long it may be silent before a run leaves its tickets open and ends.
+    """
+
+    poll: float = 5.0
+    unknown: float = 120.0
+    outage: float = 1800.0
+    retry: float = 2.0
+    again: tuple[float, ...] = (20.0, 60.0)
+
+    @classmethod
+    def to(cls, *, slow: bool) -> Pace:
+        """Return the pace for a gateway: `slow` across the network, faster on this machine."""
+        return (
+            cls() if slow else cls(poll=0.25, unknown=5.0, outage=60.0, retry=0.1, again=(0.5, 1.0))
+        )
+
+    def next_poll(self) -> float:
+        """Return how long to wait before asking again; never less than `poll`."""
+        return self.poll * random.uniform(1.0, 1.25)  # noqa: S311  spreads load, guards nothing
+
+    def backoff(self, attempt: int, least: float | None = None) -> float:
+        """Return how long to wait before try number `attempt` + 1, at least `least`."""
+        longest = min(120.0, self.retry * 2**attempt)
+        return max(least or 0.0, longest / 2 + random.uniform(0, longest / 2))  # noqa: S311  as above
+
+
+class Unit:
+    """Takes the shots of one plan. Every method may be called again at any time, in any run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        gateway: Gateway,
+        ledger: Ledger,
+        store: Store,
+        lane: Lane,
+        watcher: Watcher,
+        *,
+        run: str,
+        allowance: Allowance | None = None,
+        stop: str = "",
+        slots: Callable[[str], asyncio.Semaphore] | None = None,
+    ) -> None:
+        """`stop` is why nothing new may be ordered, if so; `slots` gives the semaphore that bounds
+        how many of a model run at once.
+        """
+        self.plan = plan
+        self.gateway = gateway
+        self.ledger = ledger
+        self.store = store
+        self.lane = lane
+        self.watcher = watcher
+        self.run = run
+        self.allowance = allowance or Allowance()
+        self.stop = stop
+        self.pace = Pace.to(slow=gateway.slow)
+        self._slots = slots or (lambda _model: asyncio.Semaphore(10_000))
+        self._lent: dict[str, str] = {}
+
+    async def shoot(self, step: Step) -> Take:
+        """Return the finished take of `step`, from the store, an open ticket or a new order.
+
+        Raises ShotError (ask `transient` whether to call again), OverBudget, DiskTrouble.
+        """
+        if step.request is None:
+            raise UsageError(f"{step.shot} is your own clip; there is nothing to order.")
+        take = await asyncio.to_thread(self.store.get, step.key)
+        order = self.ledger.blocking(step.key)
+        if take is not None:
+            if order is not None and order.state == "made":
+                self.ledger.kept(order)
+            self.watcher.saw(step.shot, "cached", step.model)
+            return take
+        try:
+            if order is not None:
+                return await self._bring_home(step, self._resumed(order))
+            async with self._slot(step):
+                return await self._bring_home(step, await self._order(step, step.request))
+        except ShotError as error:
+            error.shot = error.shot or step.shot
+            raise
+
+    # --- ordering -----------------------------------------------------------------------------
+
+    def _slot(self, step: Step) -> asyncio.Semaphore:
+        slot = self._slots(step.model)
+        if slot.locked():
+            self.watcher.saw(step.shot, "waiting", f"for a free slot of {step.model}")
+        return slot
+
+    def _resumed(self, order: Order) -> Order:
+        if order.state in {"doubt", "intent"}:
+            raise in_doubt(order, self.plan.file)
+        if order.state == "lost":
+            raise lost(order, self.plan.file)
+        self.watcher.saw(order.shot, "queued", f"goes on with ticket {order.ticket}")
+        return order
+
+    async def _order(self, step: Step, request: Request) -> Order:
+        if self.stop:
+            raise OverBudget(f"{step.shot} was not ordered: {self.stop}.")
+        self._check_allowed_again(step)
+        body = await self._body(step, request)
+        intent = Intent(
+            key=step.key, film=self.plan.name, run=self.run, shot=step.shot,
+            gateway=self.gateway.name, endpoint=request.endpoint, model=request.model,
+            request=request.described()["body"], reserved=self._price(step),
+        )  # fmt: skip
+        for attempt in range(1, CREATE_TRIES + 1):
+            self.watcher.saw(step.shot, "ordering", step.model)
+            order, outcome = await self.lane.order(self.gateway, intent, body, self.allowance)
+            match outcome:
+                case Ordered():
+                    self.watcher.saw(step.shot, "queued", f"ticket {order.ticket}")
+                    return order
+                case Doubtful():
+                    raise in_doubt(order, self.plan.file)
+                case Rejected(reason, _, money):
+                    raise rejection(step, reason, money=money)
+                case NotSent(reason, busy, wait):
+                    if attempt == CREATE_TRIES:
+                        kind = Throttled if busy else Unreachable
+                        raise kind(
+                            f"{step.shot} could not be ordered: {reason}. Nothing was ordered."
+                        )
+                    self.watcher.saw(step.shot, "waiting", reason)
+                    await asyncio.sleep(self.pace.backoff(attempt, wait))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _price(self, step: Step) -> int:
+        if step.credits is None and not self.gateway.free:
+            raise OverBudget(
+                f"{step.shot}: no price is known for {step.model} at {self.gateway.name}, so no cap"
+                " can hold. It was not ordered. Choose another model."
+            )
+        price = step.credits or 0
+        if not self.gateway.free and self.plan.per_shot is not None and price > self.plan.per_shot:
+            raise OverBudget(
+                f"{step.shot} may cost {price} credits and `budget.per_shot` allows"
+                f" {self.plan.per_shot}. It was not ordered."
+            )
+        return price
+
+    def _check_allowed_again(self, step: Step) -> None:
+        """Let a take that failed be ordered again only where its failure says so, and not for ever."""
+        failed = [
+            o for o in self.ledger.of(step.key) if o.state in {"failed", "cancelled", "abandoned"}
+        ]
+        if not failed:
+            return
+        last = failed[-1]
+        if last.state != "failed" or not retriable(last.failure_code, last.charged):
+            raise held(last, self.plan.file)
+        if len(failed) >= PAID_ATTEMPTS:
+            raise Refused(
+                f"{step.shot} failed {len(failed)} times at {self.gateway.name}, last with:"
+                f" {last.reason}. It is not tried again by itself; change its prompt or seed, or run"
+                f" `secondunit settle {self.plan.file} {step.shot!r} --resubmit`.",
+                shot=step.shot,
+                ticket=last.ticket or "",
+            )
+
+    async def _body(self, step: Step, request: Request) -> dict[str, Any]:
+        """Return the body as it is sent, with a URI wherever the plan has an input."""
+        uris: dict[Input, str] = {}
+        for given in request.inputs():
+            if given not in uris:
+                uris[given] = await self._uri(step, given)
+        body: dict[str, Any] = fill(request.body, uris.__getitem__)
+        return body
+
+    async def _uri(self, step: Step, given: Input) -> str:
+        if isinstance(given, Link):
+            return given.url
+        data, name, mime = await asyncio.to_thread(self._bytes, given)
+        if len(data) * 4 // 3 + 64 <= self.gateway.inline_limit:
+            return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._lent:
+            self.watcher.saw(step.shot, "uploading", name)
+            self._lent[digest] = await self.gateway.upload(data, name, mime)
+        return self._lent[digest]
+
+    def _bytes(self, given: File | Made) -> tuple[bytes, str, str]:
+        if isinstance(given, File):
+            try:
+                return given.asset.data(), given.asset.path.name, given.asset.mime
+            except (BadAsset, OSError) as error:
+                raise UsageError(f"{error} Nothing was ordered for this shot.") from None
+        path = self._made(given)
+        mime = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+        return path.read_bytes(), path.name, mime.get(path.suffix, "video/mp4")
+
+    def _made(self, given: Made) -> Path:
+        """Return the file that another step made, or the frame of it that is wanted."""
+        step = self.plan.step(given.key)
+        take = None if step.own else self.store.get(given.key)
+        if step.own is None and take is None:
+            raise ShotError(f"{step.shot} is not in the store any more. Run again.")
+        clip = take.path if take else step.own.path  # type: ignore[union-attr]  # one of the two is there
+        if given.part in {"clip", "still"}:
+            return clip
+        frame = self.store.incoming(given.key, f"{given.part}.png")
+        if not frame.exists():
+            if given.part == "last":
+                media.last_frame(clip, frame)
+            else:
+                media.frame_at(clip, 0, frame)
+        return frame
+
+    # --- bringing it home ---------------------------------------------------------------------
+
+    async def _bring_home(self, step: Step, order: Order) -> Take:
+        spoiled, fresh = 0, 0
+        while True:
+            order, said = await self._finished(step, order)
+            try:
+                return await self._fetch(step, order, said)
+            except Expired:
+                fresh += 1
+                if fresh > FRESH_URLS:
+                    raise ShotError(
+                        f"{step.shot} is finished and its addresses keep expiring. The ticket"
+                        f" {order.ticket} stays open; run again.",
+                        ticket=order.ticket or "",
+                    ) from None
+            except (Spoiled, Unreachable) as error:
+                spoiled += 1
+                if spoiled >= SPOILED_TRIES:
+                    raise Spoiled(
+                        f"{step.shot}: {error} It was fetched {spoiled} times. The ticket"
+                        f" {order.ticket} is paid for and stays open: run again to fetch it again,"
+                        " it will not be ordered again.",
+                        ticket=order.ticket or "",
+                    ) from error
+                self.watcher.saw(step.shot, "retrying", f"fetches it again: {error}")
+                await asyncio.sleep(self.pace.backoff(spoiled))
+
+    async def _finished(self, step: Step, order: Order) -> tuple[Order, Progress]:
+        """Ask for the ticket until it ends well; its ending is written to the ledger."""
+        empty = 0
+        while True:
+            said = await self._asked(step, order)
+            if said.state in {"FAILED", "CANCELLED"}:
+                raise self._failed(step, order, said)
+            if said.state != "SUCCEEDED":
+                continue
+            if said.outputs:
+                return self.ledger.made(order, said.credits), said
+            empty += 1
+            if empty >= EMPTY_TRIES:
+                raise ShotError(
+                    f"{step.shot}: the gateway calls ticket {order.ticket} finished and names no"
+                    " output. It stays open; run again later.",
+                    ticket=order.ticket or "",
+                )
+
+    async def _asked(self, step: Step, order: Order) -> Progress:
+        """Wait for the next answer about a ticket that says something new."""
+        loop = asyncio.get_running_loop()
+        ticket = order.ticket or ""
+        began = heard = loop.time()
+        state, misses = "", 0
+        while True:
+            await asyncio.sleep(self.pace.next_poll() + min(60.0, self.pace.retry * misses**2))
+            try:
+                said = await self.gateway.poll(ticket)
+            except Unreachable as error:
+                misses += 1
+                if loop.time() - heard > self.pace.outage:
+                    raise Unreachable(
+                        f"{step.shot}: {error} Its ticket {ticket} stays open; run again to go on.",
+                        ticket=ticket,
+                    ) from None
+                self.watcher.saw(step.shot, "waiting", str(error))
+                continue
+            misses, heard = 0, loop.time()
+            if said is None:
+                if loop.time() - began > self.pace.unknown:
+                    raise self._gone(order)
+                continue
+            if said.state not in ACTIVE_STATES and said.state in {
+                "SUCCEEDED",
+                "FAILED",
+                "CANCELLED",
+            }:
+                return said
+            if said.state != state:
+                state = said.state
+                self.watcher.saw(step.shot, STAGES.get(state, "rolling"), _detail(said))
+
+    def _gone(self, order: Order) -> ShotError:
+        reason = "the gateway does not know the ticket any more"
+        if self.gateway.free:
+            self.ledger.ended(order, "failed", reason, charged=0)
+            return Broken(f"{order.shot}: {reason}; it cost nothing.", ticket=order.ticket or "")
+        return lost(self.ledger.ended(order, "lost", reason), self.plan.file)
+
+    def _failed(self, step: Step, order: Order, said: Progress) -> ShotError:
+        if said.state == "CANCELLED":
+            ended = self.ledger.ended(
+                order, "cancelled", "cancelled at the gateway", charged=said.credits
+            )
+            return held(ended, self.plan.file)
+        reason = said.failure or "no reason given"
+        ended = self.ledger.ended(
+            order, "failed", reason, charged=said.credits, code=said.failure_code
+        )
+        attempts = sum(o.state == "failed" for o in self.ledger.of(step.key))
+        if retriable(ended.failure_code, ended.charged) and attempts < PAID_ATTEMPTS:
+            return Broken(
+                f"{step.shot}: {reason} ({said.failure_code or 'no code'}).",
+                ticket=order.ticket or "",
+            )
+        return held(ended, self.plan.file)
+
+    async def _fetch(self, step: Step, order: Order, said: Progress) -> Take:
+        self.watcher.saw(
+            step.shot, "fetching", f"{len(said.outputs)} file(s)" if len(said.outputs) > 1 else ""
+        )
+        limit = max(64 << 20, int((step.seconds or 0) * (10 << 20)))
+        files, facts, warnings = [], {}, ()
+        for number, url in enumerate(said.outputs, 1):
+            kind = "still" if step.kind == "still" else "clip"
+            name = f"{kind}.part" if number == 1 else f"{kind}-{number}.part"
+            part = self.store.incoming(step.key, name)
+            await self.gateway.fetch(url, part, limit=limit)
+            path, measured, doubts = await asyncio.to_thread(_verified, part, step)
+            files.append(path)
+            if number == 1:
+                facts, warnings = measured, doubts
+        take = await asyncio.to_thread(
+            self.store.keep, step.key, files, self._slate(step, order, facts, warnings)
+        )
+        self.ledger.kept(order)
+        for warning in warnings:
+            self.watcher.saw(step.shot, "done", warning)
+        self.watcher.saw(step.shot, "done", "")
+        return take
+
+    def _slate(
+        self, step: Step, order: Order, facts: dict[str, Any], warnings: tuple[str, ...]
+    ) -> dict[str, Any]:
+        request = step.request
+        return {
+            "shot": step.shot, "film": self.plan.name, "gateway": order.gateway,
+            "endpoint": order.endpoint, "model": order.model,
+            "request": request.described()["body"] if request else None,
+            "prompt": request.body.get("promptText") if request else None, "seed": step.seed,
+            "ticket": order.ticket, "ordered_at": order.ordered_at,
+            "credits_estimated": order.estimate if order.estimate is not None else order.reserved,
+            "credits_charged": order.charged, "media": facts, "warnings": list(warnings),
+        }  # fmt: skip
+
+
+def retriable(code: str, charged: int | None) -> bool:
+    """Say whether a failure with this code may be ordered again without asking a person."""
+    if code in {"", "INTERNAL"} or code.startswith(RETRIABLE):
+        return True
+    return code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0
+
+
+def _verified(part: Path, step: Step) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """Check what was downloaded and give it its proper ending. Raises Spoiled."""
+    if step.kind == "still":
+        picture = media.picture_facts(part)
+        path = part.with_suffix(f".{picture.format}")
+        facts: dict[str, Any] = {"width": picture.width, "height": picture.height}
+        warnings: tuple[str, ...] = ()
+    else:
+        width, height = step.size or (None, None)
+        expect = media.Expectation(width, height, step.seconds)
+        clip, warnings = media.verify(part, expect=expect)
+        path = part.with_suffix(
+            ".mp4" if clip.container in {"mp4", "mov"} else f".{clip.container}"
+        )
+        facts = {
+            "width": clip.width, "height": clip.height, "fps": str(clip.fps),
+            "frames": clip.frames, "seconds": float(clip.seconds), "sound": clip.sound,
+        }  # fmt: skip
+    part.replace(path)
+    return path, facts, warnings
+
+
+def _detail(said: Progress) -> str:
+    if said.state == "THROTTLED":
+        return "waiting for a slot at the gateway"
+    return "" if said.state in STAGES else f"the gateway says {said.state[:40]}"
+
+
+def _settle(file: str, shot: str) -> str:
+    return f"`secondunit settle {file} {shot!r}` with --attach TICKET, --resubmit or --abandon"
+
+
+def in_doubt(order: Order, file: str) -> InDoubt:
+    """Return the error for an order of which nobody knows whether it arrived."""
+    return InDoubt(
+        f"{order.shot} was ordered from {order.gateway} and no ticket came back"
+        f" ({order.reason or 'the run ended meanwhile'}). It may have been charged"
+        f" ({order.reserved} credits) and is not ordered again by itself. Look at your gateway's own"
+        f" page, then run {_settle(file, order.shot)}.",
+        shot=order.shot,
+    )
+
+
+def lost(order: Order, file: str) -> Lost:
+    """Return the error for a paid ticket that the gateway forgot."""
+    return Lost(
+        f"{order.shot}: ticket {order.ticket} was paid for ({order.cost} credits) and the gateway"
+        f" does not know it any more. It is not ordered again by itself. Run"
+        f" {_settle(file, order.shot)}.",
+        shot=order.shot, ticket=order.ticket or "",
+    )  # fmt: skip
+
+
+def held(order: Order, file: str) -> Refused:
+    """Return the error for a shot that is not sent again until a person changes or settles it."""
+    cost = f"it cost {order.cost} credits" if order.cost else "it cost nothing"
+    if order.failure_code.startswith(MODERATED):
+        why = "Held: moderated. Sending it again would cost again and endangers the account"
+    else:
+        why = "It is not sent again by itself"
+    code = f" ({order.failure_code})" if order.failure_code else ""
+    return Refused(
+        f"{order.shot} did not come back from {order.gateway}: {order.reason.rstrip('.')}{code};"
+        f" {cost}. {why}. Change its prompt, pictures or seed, or run"
+        f" `secondunit settle {file} {order.shot!r} --resubmit`.",
+        shot=order.shot, ticket=order.ticket or "",
+    )  # fmt: skip
+
+
+def rejection(step: Step, reason: str, *, money: bool) -> OverBudget | Refused:
+    """Return the error for an order that the gateway would not take."""
+    if money:
+        return OverBudget(
+            f"{step.shot}: {reason}. It was not ordered. Buy credits, then run again."
+        )
+    return Refused(
+        f"{step.shot} was refused: {reason}. Nothing was ordered and nothing charged for it.",
+        shot=step.shot,
+    )

@@ -1,0 +1,138 @@
+"""What a run shows on the terminal: a live table for people, one line a change for everything else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from secondunit.plan import Plan
+    from secondunit.ports import Stage, Watcher
+
+STYLES = {
+    "done": "green", "cached": "green", "failed": "red", "in doubt": "bold red",
+    "rolling": "cyan", "fetching": "cyan", "ordering": "yellow", "retrying": "yellow",
+    "throttled": "yellow", "waiting": "dim", "conforming": "cyan",
+}  # fmt: skip
+
+
+class Lines:
+    """Prints one line for each change of stage."""
+
+    def __init__(self, console: Console) -> None:
+        """Print to `console`; a closed pipe ends the printing, never the run."""
+        self._console = console
+        self._began = time.monotonic()
+        self._last: dict[str, tuple[str, str]] = {}
+
+    def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
+        """Print the change, unless it is the one printed before."""
+        if self._last.get(shot) == (stage, detail):
+            return
+        self._last[shot] = (stage, detail)
+        from rich.text import Text
+
+        line = f"{time.monotonic() - self._began:7.1f}  {shot}  {stage}  {shown(detail)}".rstrip()
+        with suppress(OSError, ValueError):
+            self._console.print(Text(line), soft_wrap=True)
+
+
+@dataclass
+class _Row:
+    stage: str = "waiting"
+    detail: str = ""
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+
+class LiveTable:
+    """Keeps a table of all shots on the terminal up to date."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Show the shots of `plan`."""
+        self._models: dict[str, str] = {}
+        self._credits: dict[str, int] = {}
+        for step in plan.steps:
+            self._models[step.shot] = step.model
+            self._credits[step.shot] = self._credits.get(step.shot, 0) + (step.credits or 0)
+        self._free = plan.free
+        self._rows: dict[str, _Row] = {name: _Row() for name in self._models}
+        self._notes: list[str] = []
+
+    def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
+        """Note the change; the screen follows by itself."""
+        if shot not in self._rows:
+            self._notes.append(f"{shot} {shown(detail)}")
+            return
+        row = self._rows[shot]
+        row.stage, row.detail = stage, shown(detail)
+        row.ended = time.monotonic() if stage in {"done", "cached", "failed", "in doubt"} else None
+
+    def __rich__(self) -> Table:
+        """Draw the table as it stands now."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+        grid.add_column("shot", overflow="ellipsis", max_width=28, no_wrap=True)
+        grid.add_column("model", no_wrap=True)
+        grid.add_column("stage", no_wrap=True, min_width=10)
+        grid.add_column("time", justify="right", no_wrap=True)
+        grid.add_column("credits", justify="right", no_wrap=True)
+        grid.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
+        for name, row in self._rows.items():
+            spent = (row.ended or time.monotonic()) - row.began
+            grid.add_row(
+                Text(name),
+                self._models[name],
+                Text(row.stage, style=STYLES.get(row.stage, "")),
+                f"{int(spent // 60)}:{int(spent % 60):02}",
+                "free" if self._free else str(self._credits[name]),
+                Text(row.detail, style="dim"),
+            )
+        for note in self._notes[-3:]:
+            grid.add_row("", "", "", "", "", Text(note, style="yellow"))
+        return grid
+
+
+@contextmanager
+def watching(plan: Plan, console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
+    """Show a run on `console`: live where it is a terminal, line by line where it is not."""
+    if quiet or not console.is_terminal:
+        yield Silent() if quiet else Lines(console)
+        return
+    from rich.live import Live
+
+    live = LiveTable(plan)
+    with Live(live, console=console, refresh_per_second=4, redirect_stderr=False):
+        yield live
+
+
+class Silent:
+    """Shows nothing, where standard output is for one JSON document."""
+
+    def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
+        """Look away."""
+
+
+def shown(text: Any) -> str:
+    """Return text without the characters that could steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a sentence; a closed pipe is nobody's loss."""
+    stream = sys.stderr if error else sys.stdout
+    lines = [shown(line) for line in text.split("\n")]
+    with suppress(OSError, ValueError):
+        stream.write("\n".join(lines) + "\n")
+        stream.flush()
