@@ -7,12 +7,14 @@ that any film can be asked which frames of which clip it shows, after any amount
 from __future__ import annotations
 
 import subprocess
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +145,20 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
     """Measure how alike two pictures are: PSNR in dB; 35 is alike, 20 is not."""
     error = np.mean((one.astype(float) - other.astype(float)) ** 2)
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of so many bytes (`300k`) at a new folder; skip where that is not allowed."""
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def flipped(source: Path, out: Path, seed: int, bits: int = 200) -> Path:

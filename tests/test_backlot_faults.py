@@ -25,6 +25,8 @@ HEADERS = {"authorization": "Bearer backlot", "x-runway-version": "2024-11-06"}
 CREATE = "/v1/text_to_video"
 BODY = {"model": "gen4.5", "promptText": "A door opens.", "ratio": "1280:720", "duration": 2}
 
+NEEDED = {"after": "502", "slow": "0.5", "drip": "2", "odd": "WEIRD,3", "many": "2", "price": "2"}
+
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -155,7 +157,7 @@ class TestLanguage:
         self, kind: str, first: int, more: int | None, model: str
     ) -> None:
         last = None if more is None else first + more
-        fault = Fault("GET", "/v1/*", kind, _argument(kind), model, first, last)
+        fault = Fault("GET", "/v1/*", kind, NEEDED.get(kind, ""), model, first, last)
         assert parse_fault(str(fault)) == fault
 
     def test_which_requests_are_hit(self) -> None:
@@ -180,12 +182,6 @@ class TestLanguage:
         assert api.delete("/backlot/faults").json() == {"faults": []}
         for wrong in ({"faults": ["drop"]}, {"faults": "drop"}, []):
             assert api.post("/backlot/faults", json=wrong).status_code == 400
-
-
-def _argument(kind: str) -> str:
-    return {"after": "502", "slow": "0.5", "drip": "2", "odd": "WEIRD,3", "price": "2"}.get(
-        kind, ""
-    )
 
 
 class TestBeforeAnythingIsDone:
@@ -342,6 +338,10 @@ class TestTheTasksFate:
         id_ = self.fated(api, "hollow:2")
         assert [ended(api, id_)["output"] for _ in range(2)] == [[], []]
         assert len(ended(api, id_)["output"]) == 1
+
+    def test_several_outputs(self, api: httpx.Client) -> None:
+        links = ended(api, self.fated(api, "many:3"))["output"]
+        assert [httpx.head(link).status_code for link in links] == [200] * 3
 
     def test_costing_double(self, api: httpx.Client) -> None:
         arm(api, f"POST {CREATE}=price:2")

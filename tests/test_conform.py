@@ -27,6 +27,7 @@ from footage import (
     pitch,
     rgb,
     samples,
+    small_disk,
     tone,
 )
 from hypothesis import given
@@ -123,9 +124,7 @@ def test_a_trim_beyond_the_clip_is_a_sentence(tmp_path: Path, out: Path) -> None
 def test_a_variable_rate_keeps_its_time(tmp_path: Path, out: Path) -> None:
     """Twelve frames at 24, then eight that are shown three times as long."""
     slower = "setpts='if(lt(N,12),N,12+(N-12)*3)/24/TB'"
-    source = counting(
-        tmp_path / "clip.mp4", *X264, "-fps_mode", "vfr", frames=20, filters=slower
-    )
+    source = counting(tmp_path / "clip.mp4", *X264, "-fps_mode", "vfr", frames=20, filters=slower)
     conform(source, out, FILM)
     wanted = [*range(12), *(12 + at // 3 for at in range(21))]
     assert numbers(out)[: len(wanted)] == wanted
@@ -214,7 +213,7 @@ def test_an_odd_size_becomes_even(tmp_path: Path, out: Path) -> None:
 def test_a_turned_picture_is_shown_upright(tmp_path: Path, out: Path, turn: int) -> None:
     """As ffmpeg's own program shows it."""
     plain, turned = tmp_path / "plain.mp4", tmp_path / "turned.mp4"
-    ffmpeg("-i", BIKES, "-frames:v", 6, "-vf", "scale=320:180", *CRISP, plain)
+    ffmpeg("-i", BIKES, "-frames:v", 6, "-vf", "scale=320:180,setsar=1", *CRISP, plain)
     ffmpeg("-display_rotation", turn, "-i", plain, "-c", "copy", turned)
     profile = FILM if turn == 180 else Profile(180, 320, Fraction(24))
     conform(turned, out, profile)
@@ -243,7 +242,7 @@ def test_colours_are_shown_as_before(
     source = tmp_path / "clip.mp4"
     matrix = tags.rpartition("=")[2].replace("bt2020nc", "bt2020")
     full = "pc" if "range=pc" in tags else "tv"
-    patches = f"smptehdbars=s=320x180:r=24,format=gbrp,scale={size}"
+    patches = f"smptehdbars=s=320x180:r=24,format=gbrp,scale={size},setsar=1"
     convert = f"scale=out_color_matrix={matrix}:out_range={full},format={pixels},setparams={tags}"
     ffmpeg("-f", "lavfi", "-i", f"{patches},{convert}", "-frames:v", 4, *CRISP, source)
     assert matches(conform(source, out, FILM), FILM)
@@ -261,8 +260,17 @@ def test_untagged_pictures_are_read_as_players_read_them(
 ) -> None:
     untagged, tagged = tmp_path / "untagged.mp4", tmp_path / "tagged.mp4"
     bars = f"smptehdbars=s={size}:r=24,format=yuv420p"
-    for path, params in ((untagged, "null"), (tagged, f"setparams=colorspace={matrix}:range=tv")):
-        ffmpeg("-f", "lavfi", "-i", f"{bars},{params}", "-frames:v", 2, *CRISP, path)
+    for path, params in ((untagged, "unknown:range=unknown"), (tagged, f"{matrix}:range=tv")):
+        ffmpeg(
+            "-f",
+            "lavfi",
+            "-i",
+            f"{bars},setparams=colorspace={params}",
+            "-frames:v",
+            2,
+            *CRISP,
+            path,
+        )
     assert probe(untagged).matrix == ""
     conform(untagged, out, FILM)
     conform(tagged, tmp_path / "same.mp4", FILM)
@@ -415,13 +423,14 @@ def test_a_damaged_clip_leaves_what_was_there(tmp_path: Path, out: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "conformed.mp4"]
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(small_disk: Path) -> None:
-    out = small_disk / "out.mp4"
-    out.write_bytes(b"before")
-    with pytest.raises(DiskTrouble, match="the disk is full; make room"):
-        conform(BIKES, out, Profile(640, 272, Fraction(25)))
-    assert out.read_bytes() == b"before"
-    assert [path.name for path in small_disk.iterdir()] == ["out.mp4"]
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "300k") as disk:
+        out = disk / "out.mp4"
+        out.write_bytes(b"before")
+        with pytest.raises(DiskTrouble, match="the disk is full; make room"):
+            conform(BIKES, out, Profile(640, 272, Fraction(25)))
+        assert out.read_bytes() == b"before"
+        assert [path.name for path in disk.iterdir()] == ["out.mp4"]
 
 
 def test_a_killed_worker_leaves_what_was_there(tmp_path: Path, out: Path) -> None:

@@ -139,7 +139,7 @@ def table(of: Sheet) -> RenderableType:
             Text(standing, style=_STYLES.get(standing, "")),
             Text(step.reason),
         )
-    leaving = [
+    leaving: list[RenderableType] = [
         Text(f"leaves this machine: {_where(a.path, plan.folder)} ({_size(a.size)})", style="dim")
         for a in plan.leaving
         if not plan.free
@@ -197,7 +197,7 @@ def status(of: Sheet, orders: Iterable[Order]) -> RenderableType:
     for step in of.plan.steps:
         standing = of.standing[step.key]
         stands.add_row(Text(step.shot), step.model, Text(standing, style=_STYLES.get(standing, "")))
-    return Group(stands, *([Text("Orders", style="bold"), grid] if listed else []))
+    return Group(stands, Text("Orders" if listed else "", style="bold"), grid if listed else "")
 
 
 def _credits(step: Step) -> str:

@@ -280,7 +280,9 @@ def settle(
     if attach is not None and len(shots) > 1:
         raise UsageError("A ticket belongs to one shot. Name one. Nothing was changed.")
     project = _project_of(file, out)
-    decision = "attach" if attach is not None else "resubmit" if resubmit else "abandon"
+    decision: shooting.Decision = (
+        "attach" if attach is not None else "resubmit" if resubmit else "abandon"
+    )
     for shot in shots:
         say(shooting.settle(project, Path(file).stem, shot, decision, attach or ""))
 

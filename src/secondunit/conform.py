@@ -89,7 +89,7 @@ def _pictures(
     source: Path, facts: Facts, profile: Profile, first: int, count: int
 ) -> Iterator[av.VideoFrame]:
     frames = paced(source, facts, profile.fps, first, count)
-    width, height = fit(facts, profile)
+    width, height = fit(facts.width, facts.height, profile)
     if (width, height) == (profile.width, profile.height):
         upright = Upright(facts, width, height)
         return (upright(frame) for frame in frames)
@@ -97,9 +97,9 @@ def _pictures(
     return _over_black((upright(frame) for frame in frames), profile, count)
 
 
-def fit(facts: Facts, profile: Profile) -> tuple[int, int]:
-    """Find the largest even size of the clip's shape that fits the film, or the film's own size."""
-    shape = Fraction(facts.width, facts.height) / Fraction(profile.width, profile.height)
+def fit(width: int, height: int, profile: Profile) -> tuple[int, int]:
+    """Find the largest even size of a picture's shape that fits the film, or the film's own."""
+    shape = Fraction(width, height) / Fraction(profile.width, profile.height)
     if abs(shape - 1) <= SAME_SHAPE:
         return profile.width, profile.height
     if shape > 1:

@@ -210,7 +210,7 @@ def _document(text: str, file: str, folder: Path, sha256: str) -> Document:
     return Document(file, folder, builder.data, sha256, source, builder.values, builder.keys)
 
 
-class _GaveUp(Exception):  # noqa: N818  a way out, not an error: the problem is already noted
+class _GaveUp(Exception):
     """The rest of the file is not worth reading."""
 
 

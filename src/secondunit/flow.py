@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import inspect
 import logging
 import os
 import re
@@ -343,7 +344,9 @@ async def _drain(api: str) -> None:
     from prefect.logging.handlers import APILogHandler
 
     await APILogHandler.aflush()
-    await EventsWorker.drain_all()
+    drained = EventsWorker.drain_all()
+    if inspect.isawaitable(drained):
+        await drained
     deadline = time.monotonic() + DRAIN
     async with httpx.AsyncClient(trust_env=False) as server:
         for number, run in _told.items():

@@ -34,7 +34,18 @@ TAG = re.compile(r"[a-z][a-z0-9_]{2,15}")
 LATER: dict[str, frozenset[str]] = {
     "ShotListSpec": frozenset({"audio", "deliverables", "schedule", "review", "notify"}),
     "ShotSpec": frozenset(
-        ["last_frame", "restyle_first_frame", "performance", "takes", "handles", "chain", "chunk", "circled", "speed", "dialogue"]
+        [
+            "last_frame",
+            "restyle_first_frame",
+            "performance",
+            "takes",
+            "handles",
+            "chain",
+            "chunk",
+            "circled",
+            "speed",
+            "dialogue",
+        ]
     ),
     "ProfileSpec": frozenset({"performance", "takes", "upscale"}),
     "CutSpec": frozenset({"order", "titles", "handles", "cards", "duration"}),

@@ -12,8 +12,9 @@ from secondunit.assets import LINK, Library
 from secondunit.cut import Profile, Trim
 from secondunit.document import suggest
 from secondunit.errors import SpecError, UsageError
+from secondunit.orders import OrderDesk, Unroutable
 from secondunit.plan import CutEntry, Plan
-from secondunit.routes import Router, Unroutable
+from secondunit.routes import Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,7 +74,8 @@ class _Planner:
         self.quality = choices.quality or shotlist.quality or DEFAULT_QUALITY
         self.today = choices.today
         library = Library(shotlist.document.folder, choices.roots)
-        self.router = Router(shotlist, self.catalog, self.gateway, self._models(choices), library)
+        self.desk = OrderDesk(shotlist, self.catalog, self.gateway, self._models(choices))
+        self.router = Router(self.desk, library)
 
     def plan(self) -> Plan:
         ordered = self._in_order()
@@ -88,7 +90,7 @@ class _Planner:
                 continue
         self._check_lost_comments()
         self._check_prices_age()
-        self.problems += self.router.problems
+        self.problems += self.desk.problems
         profile = self._profile()
         if self.problems or profile is None:
             raise SpecError(dict.fromkeys(self.problems))
@@ -98,7 +100,7 @@ class _Planner:
             slate=self.shotlist.slate, gateway=self.gateway,
             free=self.catalog.gateways[self.gateway].free, quality=self.quality,
             profile=profile, steps=tuple(steps.values()), cut=self._cut(),
-            remarks=tuple(sorted(dict.fromkeys(self.router.remarks))),
+            remarks=tuple(sorted(dict.fromkeys(self.desk.doubts))),
             cap=self.shotlist.cap, per_shot=self.shotlist.per_shot,
         )  # fmt: skip
 
@@ -177,7 +179,7 @@ class _Planner:
             where = shot.at("prompt")
             lost = document.lost_comment(where) if shot.spec.prompt else None
             if lost:
-                self.router.remark(
+                self.desk.remark(
                     where,
                     "lost-comment",
                     f"{lost[:40]!r} is a comment to YAML and is"
@@ -186,7 +188,7 @@ class _Planner:
 
     def _check_prices_age(self) -> None:
         if self.today and (self.today - self.catalog.date).days > PRICES_AGE:
-            self.router.remark(
+            self.desk.remark(
                 (),
                 "old-prices",
                 f"the price table is of {self.catalog.date}. What the"
@@ -200,7 +202,7 @@ def _upstream(shot: Shot, known: Mapping[str, Shot]) -> list[str]:
     frame = spec.first_frame.from_ if spec.first_frame else None
     source = spec.source if spec.source and not LINK.match(spec.source) else None
     names = (spec.continues, source, frame.rpartition(".")[0] if frame else None)
-    return [name for name in names if name in known]
+    return [name for name in names if name is not None and name in known]
 
 
 def _trim(shot: Shot) -> Trim:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secondunit.crew import Project
+    from secondunit.cut import Placed
     from secondunit.ledger import Ledger
     from secondunit.media import Facts
     from secondunit.plan import CutEntry, Plan, Step
@@ -187,10 +188,10 @@ class Production:
                 "width": film.width, "height": film.height, "fps": str(film.fps),
                 "frames": film.frames, "duration": float(film.seconds), "audio": film.sound,
             },
-            "shots": [self._shot_entry(e, placed[e.shot].start, placed[e.shot].frames) for e in self.plan.cut],
+            "shots": [self._shot_entry(entry, placed[entry.shot]) for entry in self.plan.cut],
         }  # fmt: skip
 
-    def _shot_entry(self, entry: CutEntry, start: int, frames: int) -> dict[str, Any]:
+    def _shot_entry(self, entry: CutEntry, place: Placed) -> dict[str, Any]:
         step, clip = self.plan.step(entry.key), self.clips[entry.key]
         slate = clip.slate or {}
         request = step.request
@@ -208,7 +209,8 @@ class Production:
             "credits_charged": slate.get("credits_charged", 0),
             "attempts": len(self.ledger.of(entry.key)), "cached": clip.cached,
             "clip": str(clip.path), "clip_sha256": clip.sha256,
-            "in": begin, "out": begin + float(frames / fps), "film_start": start, "film_frames": frames,
+            "in": begin, "out": begin + float(place.frames / fps),
+            "film_start": place.start, "film_frames": place.frames,
         }  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def _run(call: Call, sheet: Sheet, ledger: Ledger, store: Store, settings: Setti
         except (Exception, SystemExit):
             if not production.film:
                 raise
-        except BaseException:  # Ctrl-C, or the signal that Prefect turns into one of its own
+        except BaseException:  # noqa: BLE001  Ctrl-C, or the signal that Prefect makes its own
             return _interrupted(ledger, lane, plan)
     return _ending(call, sheet, ledger, production, run)
 

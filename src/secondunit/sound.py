@@ -54,9 +54,7 @@ def heard(
     are short and come as they are decoded. Raises Spoiled.
     """
     at = 0
-    for place, block in _placed(path, rate, facts.start + since) if facts.sound else ():
-        # a container with a clock of milliseconds must not tear neighbours apart
-        begins = at if abs(place - at) <= _JITTER * rate else place
+    for begins, block in _placed(path, rate, facts.start + since) if facts.sound else ():
         fresh = block[:, max(0, at - begins) : max(0, samples - begins)]
         if fresh.shape[1]:
             yield from silence(begins - at)
@@ -68,10 +66,16 @@ def heard(
 def _placed(path: Path, rate: int, start: Fraction) -> Iterator[tuple[int, Block]]:
     """Resampled blocks with the sample, counted from `start`, at which each begins."""
     resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
+    following: int | None = None
     for frame in chain(decoded(path), [None]):
         for piece in resampler.resample(frame):
             seconds = (piece.pts or 0) * (piece.time_base or Fraction(1, rate))
-            yield nearest((seconds - start) * rate), cast("Block", piece.to_ndarray())
+            at = nearest((seconds - start) * rate)
+            # a container with a clock of milliseconds must not tear neighbours apart
+            if following is not None and abs(at - following) <= _JITTER * rate:
+                at = following
+            yield at, cast("Block", piece.to_ndarray())
+            following = at + piece.samples
 
 
 def silence(samples: int) -> Iterator[Block]:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
-from secondunit.assets import BadAsset
 from secondunit.errors import (
     Broken,
-    InDoubt,
-    Lost,
     OverBudget,
     Refused,
     ShotError,
@@ -24,9 +19,10 @@ from secondunit.errors import (
     UsageError,
 )
 from secondunit.gateways.download import Expired
+from secondunit.inputs import Inputs
 from secondunit.ledger import Allowance, Intent
-from secondunit.plan import File, Link, Made, fill
 from secondunit.ports import Doubtful, NotSent, Ordered, Rejected
+from secondunit.verdicts import held, in_doubt, lost, rejection, retriable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
 
     from secondunit.lane import Lane
     from secondunit.ledger import Ledger, Order
-    from secondunit.plan import Input, Plan, Request, Step
+    from secondunit.plan import Plan, Request, Step
     from secondunit.ports import Gateway, Progress, Stage, Watcher
     from secondunit.store import Store, Take
 
@@ -43,10 +39,6 @@ CREATE_TRIES = 6  # of an order that certainly did not arrive
 SPOILED_TRIES = 3
 FRESH_URLS = 5
 EMPTY_TRIES = 5
-# Failures that may be tried again as a new order, by the start of their code; see
-# docs.dev.runwayml.com/errors/task-failures. No code at all means an error on the gateway's side.
-RETRIABLE = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
-MODERATED = ("SAFETY", "INPUT_PREPROCESSING.SAFETY")
 STAGES: dict[str, Stage] = {"PENDING": "queued", "THROTTLED": "throttled", "RUNNING": "rolling"}
 ACTIVE_STATES = frozenset(STAGES)
 
@@ -100,8 +92,10 @@ class Unit:
         stop: str = "",
         slots: Callable[[str], asyncio.Semaphore] | None = None,
     ) -> None:
-        """`stop` is why nothing new may be ordered, if so; `slots` gives the semaphore that bounds
-        how many of a model run at once.
+        """Take the shots of `plan`.
+
+        `stop` is why nothing new may be ordered, if so; `slots` gives the semaphore that bounds how
+        many of a model run at once.
         """
         self.plan = plan
         self.gateway = gateway
@@ -114,7 +108,7 @@ class Unit:
         self.stop = stop
         self.pace = Pace.to(slow=gateway.slow)
         self._slots = slots or (lambda _model: asyncio.Semaphore(10_000))
-        self._lent: dict[str, str] = {}
+        self.inputs = Inputs(plan, gateway, store, watcher)
 
     async def shoot(self, step: Step) -> Take:
         """Return the finished take of `step`, from the store, an open ticket or a new order.
@@ -159,7 +153,7 @@ class Unit:
         if self.stop:
             raise OverBudget(f"{step.shot} was not ordered: {self.stop}.")
         self._check_allowed_again(step)
-        body = await self._body(step, request)
+        body = await self.inputs.body(step, request)
         intent = Intent(
             key=step.key, film=self.plan.name, run=self.run, shot=step.shot,
             gateway=self.gateway.name, endpoint=request.endpoint, model=request.model,
@@ -218,54 +212,6 @@ class Unit:
                 shot=step.shot,
                 ticket=last.ticket or "",
             )
-
-    async def _body(self, step: Step, request: Request) -> dict[str, Any]:
-        """Return the body as it is sent, with a URI wherever the plan has an input."""
-        uris: dict[Input, str] = {}
-        for given in request.inputs():
-            if given not in uris:
-                uris[given] = await self._uri(step, given)
-        body: dict[str, Any] = fill(request.body, uris.__getitem__)
-        return body
-
-    async def _uri(self, step: Step, given: Input) -> str:
-        if isinstance(given, Link):
-            return given.url
-        data, name, mime = await asyncio.to_thread(self._bytes, given)
-        if len(data) * 4 // 3 + 64 <= self.gateway.inline_limit:
-            return f"data:{mime};base64,{base64.b64encode(data).decode()}"
-        digest = hashlib.sha256(data).hexdigest()
-        if digest not in self._lent:
-            self.watcher.saw(step.shot, "uploading", name)
-            self._lent[digest] = await self.gateway.upload(data, name, mime)
-        return self._lent[digest]
-
-    def _bytes(self, given: File | Made) -> tuple[bytes, str, str]:
-        if isinstance(given, File):
-            try:
-                return given.asset.data(), given.asset.path.name, given.asset.mime
-            except (BadAsset, OSError) as error:
-                raise UsageError(f"{error} Nothing was ordered for this shot.") from None
-        path = self._made(given)
-        mime = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
-        return path.read_bytes(), path.name, mime.get(path.suffix, "video/mp4")
-
-    def _made(self, given: Made) -> Path:
-        """Return the file that another step made, or the frame of it that is wanted."""
-        step = self.plan.step(given.key)
-        take = None if step.own else self.store.get(given.key)
-        if step.own is None and take is None:
-            raise ShotError(f"{step.shot} is not in the store any more. Run again.")
-        clip = take.path if take else step.own.path  # type: ignore[union-attr]  # one of the two is there
-        if given.part in {"clip", "still"}:
-            return clip
-        frame = self.store.incoming(given.key, f"{given.part}.png")
-        if not frame.exists():
-            if given.part == "last":
-                media.last_frame(clip, frame)
-            else:
-                media.frame_at(clip, 0, frame)
-        return frame
 
     # --- bringing it home ---------------------------------------------------------------------
 
@@ -378,7 +324,9 @@ class Unit:
             step.shot, "fetching", f"{len(said.outputs)} file(s)" if len(said.outputs) > 1 else ""
         )
         limit = max(64 << 20, int((step.seconds or 0) * (10 << 20)))
-        files, facts, warnings = [], {}, ()
+        files: list[Path] = []
+        facts: dict[str, Any] = {}
+        warnings: tuple[str, ...] = ()
         for number, url in enumerate(said.outputs, 1):
             kind = "still" if step.kind == "still" else "clip"
             name = f"{kind}.part" if number == 1 else f"{kind}-{number}.part"
@@ -412,13 +360,6 @@ class Unit:
         }  # fmt: skip
 
 
-def retriable(code: str, charged: int | None) -> bool:
-    """Say whether a failure with this code may be ordered again without asking a person."""
-    if code in {"", "INTERNAL"} or code.startswith(RETRIABLE):
-        return True
-    return code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0
-
-
 def _verified(part: Path, step: Step) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
     """Check what was downloaded and give it its proper ending. Raises Spoiled."""
     if step.kind == "still":
@@ -445,56 +386,3 @@ def _detail(said: Progress) -> str:
     if said.state == "THROTTLED":
         return "waiting for a slot at the gateway"
     return "" if said.state in STAGES else f"the gateway says {said.state[:40]}"
-
-
-def _settle(file: str, shot: str) -> str:
-    return f"`secondunit settle {file} {shot!r}` with --attach TICKET, --resubmit or --abandon"
-
-
-def in_doubt(order: Order, file: str) -> InDoubt:
-    """Return the error for an order of which nobody knows whether it arrived."""
-    return InDoubt(
-        f"{order.shot} was ordered from {order.gateway} and no ticket came back"
-        f" ({order.reason or 'the run ended meanwhile'}). It may have been charged"
-        f" ({order.reserved} credits) and is not ordered again by itself. Look at your gateway's own"
-        f" page, then run {_settle(file, order.shot)}.",
-        shot=order.shot,
-    )
-
-
-def lost(order: Order, file: str) -> Lost:
-    """Return the error for a paid ticket that the gateway forgot."""
-    return Lost(
-        f"{order.shot}: ticket {order.ticket} was paid for ({order.cost} credits) and the gateway"
-        f" does not know it any more. It is not ordered again by itself. Run"
-        f" {_settle(file, order.shot)}.",
-        shot=order.shot, ticket=order.ticket or "",
-    )  # fmt: skip
-
-
-def held(order: Order, file: str) -> Refused:
-    """Return the error for a shot that is not sent again until a person changes or settles it."""
-    cost = f"it cost {order.cost} credits" if order.cost else "it cost nothing"
-    if order.failure_code.startswith(MODERATED):
-        why = "Held: moderated. Sending it again would cost again and endangers the account"
-    else:
-        why = "It is not sent again by itself"
-    code = f" ({order.failure_code})" if order.failure_code else ""
-    return Refused(
-        f"{order.shot} did not come back from {order.gateway}: {order.reason.rstrip('.')}{code};"
-        f" {cost}. {why}. Change its prompt, pictures or seed, or run"
-        f" `secondunit settle {file} {order.shot!r} --resubmit`.",
-        shot=order.shot, ticket=order.ticket or "",
-    )  # fmt: skip
-
-
-def rejection(step: Step, reason: str, *, money: bool) -> OverBudget | Refused:
-    """Return the error for an order that the gateway would not take."""
-    if money:
-        return OverBudget(
-            f"{step.shot}: {reason}. It was not ordered. Buy credits, then run again."
-        )
-    return Refused(
-        f"{step.shot} was refused: {reason}. Nothing was ordered and nothing charged for it.",
-        shot=step.shot,
-    )

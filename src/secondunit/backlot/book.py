@@ -105,20 +105,28 @@ def _task(row: sqlite3.Row) -> Task:
     return Task(**values)
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.executescript(_TABLES)
+        db.execute("DELETE FROM requests WHERE at < ?", (time.time() - _KEPT,))
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
 class Book:
     """The records of one home. Every call is one short transaction; one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open or begin the books; DiskTrouble where that cannot be done."""
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_TABLES)
-            self._db.execute("DELETE FROM requests WHERE at < ?", (time.time() - _KEPT,))
+            self._db = _opened(path)
         except sqlite3.Error as error:
-            self._db.close()
             raise DiskTrouble(
                 f"The backlot cannot keep its books in {path}: {error}. No money is involved. "
                 "Choose another folder, or remove that file to start afresh."

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit.backlot.animatic import Sketch, render_clip, render_still
 from secondunit.backlot.stage import Job
-from secondunit.conform import conform
-from secondunit.cut import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +48,9 @@ def _sketch(job: Job, root: Path, *, small: bool, source: Path | None = None) ->
 
 def _outpaint(job: Job, root: Path, part: Path, *, small: bool) -> None:
     """Edit a source on a larger canvas: black where the frame is to be extended."""
+    from secondunit.conform import conform
+    from secondunit.cut import Profile
+
     width, height = job.canvas or (job.width, job.height)
     rate = Fraction(job.fps).limit_denominator(1001)
     canvas = part.with_name("canvas.mp4")

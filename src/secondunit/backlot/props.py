@@ -64,7 +64,8 @@ class UnfitPropError(Exception):
 class Prop:
     """One input of an order. `file` is None for a foreign link, which is never followed.
 
-    `name` is the file's within the home. Sizes are pixels as displayed, lengths seconds; `trouble` says why it cannot be used.
+    `name` is the file's within the home. Sizes are pixels as displayed, lengths seconds; `trouble`
+    says why it cannot be used.
     """
 
     where: Where

@@ -1,0 +1,82 @@
+"""The pictures and videos of an order, as the gateway takes them: inline, or lent to it for a day."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from secondunit import media
+from secondunit.assets import BadAsset
+from secondunit.errors import ShotError, UsageError
+from secondunit.plan import File, Link, Made, fill
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from secondunit.plan import Input, Plan, Request, Step
+    from secondunit.ports import Gateway, Watcher
+    from secondunit.store import Store
+
+MIME = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+
+
+class Inputs:
+    """Fills in the inputs of orders; what was lent to the gateway once is not sent again."""
+
+    def __init__(self, plan: Plan, gateway: Gateway, store: Store, watcher: Watcher) -> None:
+        """Find what other steps of `plan` made in `store`."""
+        self.plan = plan
+        self.gateway = gateway
+        self.store = store
+        self.watcher = watcher
+        self._lent: dict[str, str] = {}
+
+    async def body(self, step: Step, request: Request) -> dict[str, Any]:
+        """Return the body as it is sent, with a URI wherever the plan has an input."""
+        uris: dict[Input, str] = {}
+        for given in request.inputs():
+            if given not in uris:
+                uris[given] = await self._uri(step, given)
+        body: dict[str, Any] = fill(request.body, uris.__getitem__)
+        return body
+
+    async def _uri(self, step: Step, given: Input) -> str:
+        if isinstance(given, Link):
+            return given.url
+        data, name, mime = await asyncio.to_thread(self._bytes, given)
+        if len(data) * 4 // 3 + 64 <= self.gateway.inline_limit:
+            return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._lent:
+            self.watcher.saw(step.shot, "uploading", name)
+            self._lent[digest] = await self.gateway.upload(data, name, mime)
+        return self._lent[digest]
+
+    def _bytes(self, given: File | Made) -> tuple[bytes, str, str]:
+        if isinstance(given, File):
+            try:
+                return given.asset.data(), given.asset.path.name, given.asset.mime
+            except (BadAsset, OSError) as error:
+                raise UsageError(f"{error} Nothing was ordered for this shot.") from None
+        path = self._made(given)
+        mime = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+        return path.read_bytes(), path.name, mime.get(path.suffix, "video/mp4")
+
+    def _made(self, given: Made) -> Path:
+        """Return the file that another step made, or the frame of it that is wanted."""
+        step = self.plan.step(given.key)
+        take = None if step.own else self.store.get(given.key)
+        if step.own is None and take is None:
+            raise ShotError(f"{step.shot} is not in the store any more. Run again.")
+        clip = take.path if take else step.own.path  # type: ignore[union-attr]  # one of the two is there
+        if given.part in {"clip", "still"}:
+            return clip
+        frame = self.store.incoming(given.key, f"{given.part}.png")
+        if not frame.exists():
+            if given.part == "last":
+                media.last_frame(clip, frame)
+            else:
+                media.frame_at(clip, 0, frame)
+        return frame

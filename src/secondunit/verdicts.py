@@ -1,0 +1,76 @@
+"""What an ending means: may it be ordered again, and what is said to the person who has to decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secondunit.errors import InDoubt, Lost, OverBudget, Refused
+
+if TYPE_CHECKING:
+    from secondunit.ledger import Order
+    from secondunit.plan import Step
+
+# Failures that may be tried again as a new order, by the start of their code; see
+# docs.dev.runwayml.com/errors/task-failures. No code at all means an error on the gateway's side.
+RETRIABLE = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
+MODERATED = ("SAFETY", "INPUT_PREPROCESSING.SAFETY")
+
+
+def retriable(code: str, charged: int | None) -> bool:
+    """Say whether a failure with this code may be ordered again without asking a person."""
+    if code in {"", "INTERNAL"} or code.startswith(RETRIABLE):
+        return True
+    return code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0
+
+
+def _settle(file: str, shot: str) -> str:
+    return f"`secondunit settle {file} {shot!r}` with --attach TICKET, --resubmit or --abandon"
+
+
+def in_doubt(order: Order, file: str) -> InDoubt:
+    """Return the error for an order of which nobody knows whether it arrived."""
+    return InDoubt(
+        f"{order.shot} was ordered from {order.gateway} and no ticket came back"
+        f" ({order.reason or 'the run ended meanwhile'}). It may have been charged"
+        f" ({order.reserved} credits) and is not ordered again by itself. Look at your gateway's own"
+        f" page, then run {_settle(file, order.shot)}.",
+        shot=order.shot,
+    )
+
+
+def lost(order: Order, file: str) -> Lost:
+    """Return the error for a paid ticket that the gateway forgot."""
+    return Lost(
+        f"{order.shot}: ticket {order.ticket} was paid for ({order.cost} credits) and the gateway"
+        f" does not know it any more. It is not ordered again by itself. Run"
+        f" {_settle(file, order.shot)}.",
+        shot=order.shot, ticket=order.ticket or "",
+    )  # fmt: skip
+
+
+def held(order: Order, file: str) -> Refused:
+    """Return the error for a shot that is not sent again until a person changes or settles it."""
+    cost = f"it cost {order.cost} credits" if order.cost else "it cost nothing"
+    if order.failure_code.startswith(MODERATED):
+        why = "Held: moderated. Sending it again would cost again and endangers the account"
+    else:
+        why = "It is not sent again by itself"
+    code = f" ({order.failure_code})" if order.failure_code else ""
+    return Refused(
+        f"{order.shot} did not come back from {order.gateway}: {order.reason.rstrip('.')}{code};"
+        f" {cost}. {why}. Change its prompt, pictures or seed, or run"
+        f" `secondunit settle {file} {order.shot!r} --resubmit`.",
+        shot=order.shot, ticket=order.ticket or "",
+    )  # fmt: skip
+
+
+def rejection(step: Step, reason: str, *, money: bool) -> OverBudget | Refused:
+    """Return the error for an order that the gateway would not take."""
+    if money:
+        return OverBudget(
+            f"{step.shot}: {reason}. It was not ordered. Buy credits, then run again."
+        )
+    return Refused(
+        f"{step.shot} was refused: {reason}. Nothing was ordered and nothing charged for it.",
+        shot=step.shot,
+    )
