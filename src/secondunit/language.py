@@ -53,7 +53,7 @@ LATER: dict[str, frozenset[str]] = {
 
 
 def _fail(kind: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError(kind, message.replace("{", "{{").replace("}", "}}"))  # type: ignore[arg-type]  # pydantic wants a literal
+    return PydanticCustomError(kind, message.replace("{", "{{").replace("}", "}}"))
 
 
 def _ratio(value: str) -> str:

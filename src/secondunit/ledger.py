@@ -256,9 +256,12 @@ class Ledger:
         self._warm()
 
     def _warm(self) -> None:
-        """Grow the journal file now: a commit then overwrites it, and fits on a full disk."""
+        """Grow the journal file now: a commit then overwrites it, and fits on a full disk.
+
+        200 kB hold a ticket many times over.
+        """
         self._db.executescript(
-            f"BEGIN; CREATE TABLE warm (b BLOB); INSERT INTO warm VALUES (zeroblob({WARM_BYTES}));"
+            "BEGIN; CREATE TABLE warm (b BLOB); INSERT INTO warm VALUES (zeroblob(200000));"
             " DROP TABLE warm; COMMIT; PRAGMA wal_checkpoint(RESTART);"
         )
 

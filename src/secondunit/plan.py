@@ -74,7 +74,7 @@ class Request:
     def inputs(self) -> tuple[Input, ...]:
         """Return every input of the body, in order."""
         found: list[Input] = []
-        fill(self.body, lambda given: found.append(given))
+        fill(self.body, found.append)
         return tuple(found)
 
 
@@ -229,7 +229,7 @@ class Plan:
 
 def dollars(credits_: int) -> Decimal:
     """Return the price of `credits_` in US dollars: a credit costs a cent."""
-    return Decimal(credits_) / 100
+    return (Decimal(credits_) / 100).quantize(Decimal("0.01"))
 
 
 def _described(step: Step) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class _Reader:
             )
         if data.get("shots") and data.get("scenes"):
             self._complain(("scenes",), "both `shots` and `scenes` are given. Keep one.", key=True)
-        shots = tuple(self._shots(data, top, broken))
+        shots = tuple(self._shots(data, broken))
         return ShotList(
             document=self.doc,
             title=top.title or PurePath(self.doc.file).stem.replace("_", " "),
@@ -145,7 +145,7 @@ class _Reader:
         }
         return ShotListSpec.model_validate(good), set(wheres)
 
-    def _shots(self, data: dict[str, Any], top: ShotListSpec, broken: set[Where]) -> Iterator[Shot]:
+    def _shots(self, data: dict[str, Any], broken: set[Where]) -> Iterator[Shot]:
         bad_defaults = any(where[:1] == ("defaults",) for where in broken)
         base = {} if bad_defaults else _layer(data.get("defaults"), ("defaults",))
         seen: dict[str, str] = {}

@@ -71,7 +71,7 @@ class Pace:
 
     def backoff(self, attempt: int, least: float | None = None) -> float:
         """Return how long to wait before try number `attempt` + 1, at least `least`."""
-        longest = min(120.0, self.retry * 2**attempt)
+        longest = min(120.0, self.retry * 2.0**attempt)
         return max(least or 0.0, longest / 2 + random.uniform(0, longest / 2))  # noqa: S311  as above
 
 

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
-import numpy as np
 from PIL import Image
 
 from secondunit import h264
-from secondunit.backlot import camera, plate, slate
+from secondunit.backlot import camera, panel, plate, slate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from secondunit.backlot.plate import Planes
 
 FASTER = {**h264.OPTIONS, "preset": "ultrafast", "crf": "-1", "qp": "24"}
 """A sketch is looked at once: the film's headers, at the encoder's quickest."""
@@ -59,7 +56,7 @@ def render_clip(sketch: Sketch, out: Path) -> None:
         )
         # One canvas serves for all: the encoder copies what it is handed.
         canvas = plate.Canvas(sketch.width, sketch.height)
-        for number, _ in enumerate(_move_over_picture(sketch, canvas)):
+        for number, _ in enumerate(_shots(sketch, canvas)):
             if board is not None:
                 board.burn(canvas.planes, _lift(number, sketch.frames))
             canvas.frame.pts = number
@@ -67,9 +64,44 @@ def render_clip(sketch: Sketch, out: Path) -> None:
         container.mux(stream.encode(None))
 
 
+def render_still(sketch: Sketch, out: Path) -> None:
+    """Write the sketch as one picture, PNG or JPEG by the suffix of `out`."""
+    chosen = sketch.picture or next(iter(sketch.references), None)
+    if chosen is None:
+        picture = panel.draw(sketch.prompt, sketch.seed, sketch.size).still()
+    else:
+        with Image.open(chosen) as opened:
+            picture, _ = plate.covering(plate.upright(opened), sketch.size, most=0.0)
+    picture.save(out)
+
+
+def _shots(sketch: Sketch, canvas: plate.Canvas) -> Iterator[None]:
+    """Draw frame after frame on `canvas`."""
+    if sketch.source is not None:
+        yield from _edited(sketch, canvas)
+    elif sketch.picture or sketch.references:
+        yield from _move_over_picture(sketch, canvas)
+    else:
+        yield from _move_over_panel(sketch, canvas)
+
+
+def _edited(sketch: Sketch, canvas: plate.Canvas) -> Iterator[None]:
+    with av.open(str(sketch.source)) as source:
+        frames = source.decode(video=0)
+        frame = None
+        for _ in range(sketch.frames):
+            frame = next(frames, frame)
+            if frame is None:
+                return
+            seen = frame.reformat(sketch.width, sketch.height, "yuv420p")
+            for plane, view in zip(canvas.planes, plate.frame_planes(seen), strict=True):
+                plane[...] = view
+            canvas.planes[0][...] = canvas.planes[0] // 2 + 8
+            yield
+
+
 def _move_over_picture(sketch: Sketch, canvas: plate.Canvas) -> Iterator[None]:
-    assert sketch.picture
-    with Image.open(sketch.picture) as opened:
+    with Image.open(sketch.picture or sketch.references[0]) as opened:
         picture, room = plate.covering(plate.upright(opened), sketch.size)
     move = camera.read_move(sketch.prompt)
     if move.push < 0:
@@ -77,6 +109,15 @@ def _move_over_picture(sketch: Sketch, canvas: plate.Canvas) -> Iterator[None]:
     ready = plate.Plate.of(picture, sketch.size, room)
     for pose in camera.poses(move, sketch.frames, room, sketch.seed):
         ready.expose(canvas, pose)
+        yield
+
+
+def _move_over_panel(sketch: Sketch, canvas: plate.Canvas) -> Iterator[None]:
+    move = camera.read_move(sketch.prompt)
+    plates = panel.draw(sketch.prompt, sketch.seed, sketch.size).plates(move.parallax)
+    for pose in camera.poses(move, sketch.frames, panel.ROOM, sketch.seed, centred=True):
+        for layer in plates:
+            layer.expose(canvas, pose)
         yield
 
 

@@ -130,13 +130,15 @@ def upright(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(ground, clear).convert("RGB")
 
 
-def covering(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, Room]:
+def covering(
+    picture: Image.Image, size: tuple[int, int], most: float = _MOST_ROOM
+) -> tuple[Image.Image, Room]:
     """Scale `picture` to cover the frame `size`, centred; what overlaps is kept as room."""
     width, height = size
     scale = max(width / picture.width, height / picture.height)
     # Spare pixels come in pairs, or the centre crop would sit half a pixel off.
     spare = [
-        min(int((whole * scale - frame) / 2), int(frame * _MOST_ROOM))
+        min(int((whole * scale - frame) / 2), int(frame * most))
         for whole, frame in zip(picture.size, size, strict=True)
     ]
     target = (width + 2 * spare[0], height + 2 * spare[1])

@@ -198,8 +198,8 @@ class WireGateway:
             raise Unreachable(f"{self._where} answers with something that is not JSON.") from None
 
     def _pause(self, attempt: int) -> float:
-        longest = min(30.0, (1.0 if self.slow else 0.2) * 2**attempt)
-        return longest / 2 + random.uniform(0, longest / 2)  # noqa: S311  spreads load, guards nothing
+        longest = min(30.0, (1.0 if self.slow else 0.2) * 2.0**attempt)
+        return longest / 2 * random.uniform(1.0, 2.0)  # noqa: S311  spreads load, guards nothing
 
 
 def outcome(status: int, body: bytes, headers: Mapping[str, str]) -> Outcome:
