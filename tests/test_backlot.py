@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lot import (
     QUICK,
     REAL_KEY,
@@ -16,6 +18,7 @@ from lot import (
     data_uri,
     edit,
     ended,
+    fetch,
     footage,
     image_order,
     ledger,
@@ -23,7 +26,7 @@ from lot import (
     picture,
 )
 
-from secondunit.backlot import Rules, running
+from secondunit.backlot import Rules, parse_fault, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +166,40 @@ class TestStrictness:
             other.connect(("127.0.0.2", port))
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+BODIES = {
+    "text_to_video": TEXT,
+    "image_to_video": image_order("https://pictures.invalid/a.png", promptText="x", seed=1),
+    "video_to_video": edit("runway://nobody-knows-this", keyframes=[], targetAspectRatio="1:1"),
+    "text_to_image": {"model": "gen4_image", "promptText": "x", "ratio": "1280:720"},
+    "character_performance": {"model": "act_two", "character": {}, "reference": {}},
+    "uploads": {"filename": "a.png", "type": "ephemeral"},
+    "organization/usage": {"startDate": "2026-01-01", "beforeDate": "2026-01-03"},
+}
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A backlot that takes orders and never starts on them."""
+    rules = Rules(faults=(parse_fault("POST /v1/*=stuck"),), credits=10**9)
+    with running(tmp_path_factory.mktemp("idle"), rules) as url, client(url) as http:
+        yield http
+
+
+@given(data=st.data(), path=st.sampled_from(sorted(BODIES)))
+def test_no_body_breaks_it(idle: httpx.Client, data: st.DataObject, path: str) -> None:
+    body: Any = data.draw(JSON)
+    if data.draw(st.booleans()):
+        body = BODIES[path] | {data.draw(st.sampled_from([*BODIES[path], "x"])): body}
+    answer = idle.post(f"/v1/{path}", json=body)
+    assert answer.status_code in (200, 400, 403), answer.text
+    assert answer.status_code == 200 or answer.json()["error"]
+
+
 class TestInputs:
     @pytest.mark.parametrize(("kind", "mime"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")])
     def test_pictures_are_taken(self, api: httpx.Client, kind: str, mime: str) -> None:
@@ -199,7 +236,7 @@ class TestInputs:
         source = footage(tmp_path / "a.mp4", 2.5, (64, 48), fps=30)
         facts = ended(api, order(api, edit(data_uri(source, "video/mp4")), "video_to_video"))
         assert facts["cost"] == {"credits": 28 * 3}
-        assert clip_facts(httpx.get(facts["output"][0]).content) == (64, 48, 75, 30.0)
+        assert clip_facts(fetch(facts["output"][0]).content) == (64, 48, 75, 30.0)
 
     def test_a_finished_output_is_an_input(self, api: httpx.Client) -> None:
         link = ended(api, order(api))["output"][0]

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lot import HEADERS, client, ended, fetch
 
 from secondunit.backlot import Fault, Rules, parse_fault, running
 from secondunit.backlot.faults import KINDS, Plan
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HEADERS = {"authorization": "Bearer backlot", "x-runway-version": "2024-11-06"}
 CREATE = "/v1/text_to_video"
 BODY = {"model": "gen4.5", "promptText": "A door opens.", "ratio": "1280:720", "duration": 2}
 
@@ -36,7 +36,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def api(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=HEADERS, trust_env=False) as http:
+    with client(url) as http:
         http.delete("/backlot/faults")
         yield http
 
@@ -44,10 +44,10 @@ def api(url: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def clip(url: str) -> tuple[str, bytes]:
     """A link to a finished clip, and the clip."""
-    with httpx.Client(base_url=url, headers=HEADERS) as http:
+    with client(url) as http:
         http.delete("/backlot/faults")
         link = output(http)
-        return link, httpx.get(link).content
+        return link, fetch(link).content
 
 
 def arm(api: httpx.Client, *faults: str) -> None:
@@ -58,16 +58,6 @@ def order(api: httpx.Client, **more: Any) -> str:
     answer = api.post(CREATE, json=BODY | more)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["id"])
-
-
-def ended(api: httpx.Client, id_: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while True:
-        facts = api.get(f"/v1/tasks/{id_}").json()
-        if facts.get("status") in ("SUCCEEDED", "FAILED", "CANCELLED"):
-            return dict(facts)
-        assert time.monotonic() < deadline, facts
-        time.sleep(0.02)
 
 
 def spent(api: httpx.Client) -> int:
@@ -218,7 +208,7 @@ class TestBeforeAnythingIsDone:
     def test_an_expired_link(self, api: httpx.Client) -> None:
         link = output(api)
         arm(api, "GET /outputs/*#1=expired")
-        assert [httpx.get(link).status_code for _ in range(2)] == [403, 200]
+        assert [fetch(link).status_code for _ in range(2)] == [403, 200]
 
     def test_only_the_named_model_is_hit(self, api: httpx.Client) -> None:
         arm(api, f"POST {CREATE}@veo3.1=503")
@@ -341,7 +331,7 @@ class TestTheTasksFate:
 
     def test_several_outputs(self, api: httpx.Client) -> None:
         links = ended(api, self.fated(api, "many:3"))["output"]
-        assert [httpx.head(link).status_code for link in links] == [200] * 3
+        assert [fetch(link, "HEAD").status_code for link in links] == [200] * 3
 
     def test_costing_double(self, api: httpx.Client) -> None:
         arm(api, f"POST {CREATE}=price:2")
@@ -352,10 +342,10 @@ class TestTheTasksFate:
 
     def test_a_fate_outlives_the_server(self, tmp_path: Path) -> None:
         rules = Rules(latency=(0, 0), faults=(parse_fault(f"POST {CREATE}=fail:INTERNAL,3"),))
-        with running(tmp_path, rules) as url, httpx.Client(base_url=url, headers=HEADERS) as api:
+        with running(tmp_path, rules) as url, client(url) as api:
             arm(api, f"POST {CREATE}=stuck:0.5")
             id_ = order(api)
-        with running(tmp_path) as url, httpx.Client(base_url=url, headers=HEADERS) as api:
+        with running(tmp_path) as url, client(url) as api:
             assert ended(api, id_)["cost"] == {"credits": 3}
 
 
@@ -364,15 +354,15 @@ class TestDownloads:
     def test_breaking_off(self, api: httpx.Client, clip: tuple[str, bytes], fault: str) -> None:
         arm(api, f"GET /outputs/*#1={fault}")
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-            httpx.get(clip[0])
-        assert httpx.get(clip[0]).content == clip[1]
+            fetch(clip[0])
+        assert fetch(clip[0]).content == clip[1]
 
     @pytest.mark.parametrize("fault", ["short", "cut:unsized"])
     def test_half_a_file_that_looks_whole(
         self, api: httpx.Client, clip: tuple[str, bytes], fault: str
     ) -> None:
         arm(api, f"GET /outputs/*#1={fault}")
-        answer = httpx.get(clip[0])
+        answer = fetch(clip[0])
         assert (answer.status_code, answer.content) == (200, clip[1][: len(clip[1]) // 2])
 
     @pytest.mark.parametrize(
@@ -388,13 +378,13 @@ class TestDownloads:
         self, api: httpx.Client, clip: tuple[str, bytes], fault: str, starts: bytes
     ) -> None:
         arm(api, f"GET /outputs/*#1={fault}")
-        answer = httpx.get(clip[0])
+        answer = fetch(clip[0])
         assert answer.status_code == 200
         assert answer.content[: max(1, len(starts))] == starts
         assert int(answer.headers["content-length"]) == len(answer.content)
 
     def test_flipped_bits(self, api: httpx.Client, clip: tuple[str, bytes]) -> None:
         arm(api, "GET /outputs/*#1=flip:20")
-        spoiled = httpx.get(clip[0]).content
+        spoiled = fetch(clip[0]).content
         assert len(spoiled) == len(clip[1])
         assert 1 <= sum(a != b for a, b in zip(spoiled, clip[1], strict=True)) <= 20

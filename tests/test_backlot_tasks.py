@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,6 +24,7 @@ from lot import (
     data_uri,
     edit,
     ended,
+    fetch,
     footage,
     image_order,
     ledger,
@@ -79,15 +81,15 @@ class TestLife:
 
     def test_files_are_handed_out_whole_or_in_part_without_a_key(self, api: httpx.Client) -> None:
         link = ended(api, order(api))["output"][0]
-        whole = httpx.get(link)
+        whole = fetch(link)
         assert whole.headers["content-type"] == "video/mp4"
         assert int(whole.headers["content-length"]) == len(whole.content)
-        head = httpx.head(link)
+        head = fetch(link, "HEAD")
         assert (head.headers["content-length"], head.content) == (
             whole.headers["content-length"],
             b"",
         )
-        part = httpx.get(link, headers={"range": "bytes=4-7"})
+        part = fetch(link, range="bytes=4-7")
         assert (part.status_code, part.content) == (206, b"ftyp")
         assert [entry["bearer"] for entry in ledger(api)["downloads"][-3:]] == [0, 0, 0]
         api.get(link)
@@ -97,13 +99,13 @@ class TestLife:
         body = {"model": "gen4_image", "promptText": "A door.", "ratio": "720:960"}
         with running(tmp_path, Rules(latency=(0, 0))) as url, client(url) as api:
             facts = ended(api, order(api, body, "text_to_image"))
-            answer = httpx.get(facts["output"][0])
+            answer = fetch(facts["output"][0])
         assert answer.headers["content-type"] == "image/png"
         with Image.open(io.BytesIO(answer.content)) as image:
             assert (image.format, image.size) == ("PNG", (720, 960))
 
     def test_the_same_order_gives_the_same_pixels(self, api: httpx.Client) -> None:
-        files = [httpx.get(ended(api, order(api))["output"][0]).content for _ in range(2)]
+        files = [fetch(ended(api, order(api))["output"][0]).content for _ in range(2)]
         assert files[0] == files[1]
 
     def test_links_expire_and_are_renewed(self, tmp_path: Path) -> None:
@@ -111,8 +113,8 @@ class TestLife:
         with running(tmp_path, rules) as url, client(url) as api:
             facts = ended(api, order(api))
             time.sleep(0.4)
-            assert httpx.get(facts["output"][0]).status_code == 403
-            assert httpx.get(task(api, facts["id"])["output"][0]).status_code == 200
+            assert fetch(facts["output"][0]).status_code == 403
+            assert fetch(task(api, facts["id"])["output"][0]).status_code == 200
 
     def test_waiting_tasks_roll_in_order_of_creation(self, tmp_path: Path) -> None:
         rules = Rules(tier=3, latency=(0.15, 0.15), render="tiny")
@@ -192,7 +194,7 @@ class TestMoney:
     def test_deleting_a_finished_task_destroys_its_output(self, api: httpx.Client) -> None:
         facts = ended(api, order(api))
         assert api.delete(f"/v1/tasks/{facts['id']}").status_code == 204
-        assert httpx.get(facts["output"][0]).status_code == 404
+        assert fetch(facts["output"][0]).status_code == 404
         assert costs(api)[facts["id"]] == 24
 
     @pytest.mark.parametrize(
@@ -220,36 +222,40 @@ if __name__ == "__main__":
 """
 
 
-class TestEndings:
-    def start(self, tmp_path: Path) -> tuple[subprocess.Popen[str], httpx.Client]:
-        script = tmp_path / "server.py"
-        script.write_text(SERVER)
-        command = [sys.executable, str(script), str(tmp_path / "home")]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+@contextmanager
+def another_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """Serve from a process of its own, to be killed."""
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+    command = [sys.executable, str(script), str(tmp_path / "home")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
-        return process, client(process.stdout.readline().strip())
+        try:
+            with client(process.stdout.readline().strip()) as api:
+                yield process, api
+        finally:
+            process.kill()
 
+
+class TestEndings:
     def test_a_killed_server_goes_on_where_it_was(self, tmp_path: Path) -> None:
-        process, api = self.start(tmp_path)
-        with api:
+        with another_process(tmp_path) as (process, api):
             done, rolling, waiting = (order(api, TEXT | {"seed": n}) for n in range(3))
             ended(api, done)
             while task(api, rolling)["status"] != "RUNNING":
                 time.sleep(0.01)
             process.kill()
             process.communicate(timeout=10)  # ends only when no worker is left holding the pipes
-        process, api = self.start(tmp_path)
-        with api:
+        with another_process(tmp_path) as (process, api):
             assert task(api, done)["status"] == "SUCCEEDED"
-            assert httpx.get(task(api, done)["output"][0]).status_code == 200
+            assert fetch(task(api, done)["output"][0]).status_code == 200
             assert task(api, waiting)["status"] == "THROTTLED"
             assert [ended(api, i)["status"] for i in (rolling, waiting)] == ["SUCCEEDED"] * 2
             assert ledger(api)["spent"] == 72
             process.send_signal(signal.SIGINT)
             assert process.communicate() == ("", "")
-        assert process.returncode == 0
+            assert process.returncode == 0
 
     def test_an_open_task_survives_a_clean_end(self, tmp_path: Path) -> None:
         with running(tmp_path, SLOW) as url, client(url) as api:
@@ -264,7 +270,7 @@ class TestEndings:
             assert set(multiprocessing.active_children()) > before
         assert set(multiprocessing.active_children()) == before
         with pytest.raises(httpx.ConnectError):
-            httpx.get(url)
+            fetch(url)
 
     def test_a_dead_worker_is_replaced(self, tmp_path: Path) -> None:
         with running(tmp_path, QUICK) as url, client(url) as api:

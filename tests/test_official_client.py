@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import runwayml
+from lot import fetch
 from PIL import Image
 from pydantic import BaseModel, TypeAdapter
 from runwayml import types
@@ -170,7 +171,7 @@ def test_every_endpoint_from_order_to_download(
     task = finished(client, ordered.id)
     assert (task.status, task.cost.credits) == ("SUCCEEDED", CREDITS[endpoint])
     (link,) = task.output
-    answer = httpx.get(link)
+    answer = fetch(link)
     assert answer.headers["content-type"] == (
         "image/png" if "image" in endpoint[5:] else "video/mp4"
     )
@@ -191,7 +192,7 @@ def test_waiting_as_the_client_waits(url: str) -> None:
 
     for task in asyncio.run(several()):
         assert task.status == "SUCCEEDED"
-        assert httpx.get(task.output[0]).status_code == 200
+        assert fetch(task.output[0]).status_code == 200
 
 
 def test_uploads_by_path_bytes_and_file(client: runwayml.RunwayML, clip: Path) -> None:
@@ -326,4 +327,4 @@ def test_a_lost_answer_makes_the_client_order_three_times(tmp_path: Path) -> Non
     with running(tmp_path, rules) as url:
         with unit(url, max_retries=2) as client:
             client.text_to_video.create(**TEXT)
-        assert httpx.get(f"{url}/backlot/ledger").json()["spent"] == 72
+        assert fetch(f"{url}/backlot/ledger").json()["spent"] == 72

@@ -168,7 +168,9 @@ def _rate(times: Sequence[Fraction], last: Fraction, stream: VideoStream) -> tup
     spans = times[-1] - times[0]
     mean = (len(times) - 1) / spans if spans else 1 / (last or Fraction(1, 24))
     stated = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    for rate in sorted(_RATES.union(stated), key=lambda rate: abs(rate - mean)):
+    usual = sorted(_RATES, key=lambda rate: abs(rate - mean))
+    # what the file states is often a mean, so only the usual rates are taken at their word
+    for rate in [*_RATES.intersection(stated), *usual, *stated]:
         # the clocks of some containers have only milliseconds
         if all(abs(t - times[0] - k / rate) <= Fraction(1, 900) for k, t in enumerate(times)):
             return rate, False

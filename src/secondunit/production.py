@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from secondunit.take import Unit
 
 MANIFEST_SCHEMA = 1
+FILM = "film"  # stands for the film among the keys of failures
 WORKERS = 2  # conforming is bound by processors; more only take memory
 
 
@@ -89,6 +90,8 @@ class Production:
             cached = await self._shot(step)
         except SecondUnitError as error:
             self.failures[step.key] = error
+            if error.transient:
+                self.watcher.saw(step.shot, "retrying", str(error))
             raise
         self.failures.pop(step.key, None)
         return cached
@@ -107,16 +110,24 @@ class Production:
 
     async def join(self) -> Film:
         """Join the film and write its manifest; both appear whole or not at all."""
+        try:
+            self.film = await self._joined()
+        except SecondUnitError as error:
+            self.failures[FILM] = error
+            raise
+        return self.film
+
+    async def _joined(self) -> Film:
         out = self.project.films / f"{self.plan.film_name}.mp4"
         segments = [self._segment(entry) for entry in self.plan.cut]
-        self.film = await asyncio.to_thread(
+        film = await asyncio.to_thread(
             splice, segments, self.plan.profile, out, title=self.plan.title
         )
         manifest = out.with_suffix(".manifest.json")
         with beside(manifest) as part:
-            text = json.dumps(self.manifest(self.film), indent=2, ensure_ascii=False)
+            text = json.dumps(self.manifest(film), indent=2, ensure_ascii=False)
             part.write_text(text + "\n", "utf-8")
-        return self.film
+        return film
 
     def missing(self) -> tuple[Step, ...]:
         """Return the steps that have not come back, in the plan's order."""

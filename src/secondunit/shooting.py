@@ -271,6 +271,8 @@ def _tell_end(
     failures: Sequence[tuple[str, SecondUnitError]] = (),
     code: int = EXIT_FILM,
 ) -> None:
+    from secondunit.production import FILM
+
     plan = call.plan
     film = call.project.films / f"{plan.film_name}.mp4"
     spent = ledger.spent(plan.gateway, run=run) if not plan.free else 0
@@ -280,7 +282,10 @@ def _tell_end(
             "manifest": str(film.with_suffix(".manifest.json")) if code == EXIT_FILM else None,
             "exit_code": code, "gateway": plan.gateway, "credits_spent": spent,
             "credits_saved": sheet.saved,
-            "failures": [{"shot": plan.step(k).shot, "message": str(e)} for k, e in failures],
+            "failures": [
+                {"shot": None if k == FILM else plan.step(k).shot, "message": str(e)}
+                for k, e in failures
+            ],
         }  # fmt: skip
         say(json.dumps(page, indent=2, ensure_ascii=False))
         return

@@ -196,6 +196,7 @@ class _Splicer:
 
     def _packets(self, segment: Segment, place: Placed) -> Iterator[Packet]:
         """Copy the pictures of one segment, each with the film's own time."""
+        before = self.written.frames
         base = 1 / timescale(self.profile.fps)
         tick = int(1 / (self.profile.fps * base))
         for at, (packet, shows) in enumerate(self._read(segment)):
@@ -207,6 +208,8 @@ class _Splicer:
             packet.duration = tick
             self.written.note(packet, place.start + shows)
             yield packet
+        if self.written.frames != before + place.frames:
+            raise _changed(segment)
 
     def _read(self, segment: Segment) -> Iterator[tuple[Packet, int]]:
         """Read a segment's packets with the number of the frame that each shows."""

@@ -11,7 +11,7 @@ import av
 from PIL import Image
 
 from secondunit import h264
-from secondunit.backlot import camera, panel, plate, slate
+from secondunit.backlot.easel import camera, panel, plate, slate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

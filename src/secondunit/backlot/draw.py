@@ -23,7 +23,7 @@ def draw(home: str, facts: Mapping[str, Any], target: str, small: bool) -> None:
     if job.suffix == ".png":
         render_still(_sketch(job, root, small=small), part)
     elif job.canvas:
-        _outpaint(job, root, part, small=small)
+        _edit_on_canvas(job, root, part, small=small)
     else:
         render_clip(_sketch(job, root, small=small), part)
     part.replace(out)
@@ -38,7 +38,7 @@ def _sketch(job: Job, root: Path, *, small: bool, source: Path | None = None) ->
         width=max(2, round(job.width * scale / 2) * 2),
         height=max(2, round(job.height * scale / 2) * 2),
         seconds=job.seconds,
-        fps=round(job.fps),
+        fps=_rate(job),  # type: ignore[arg-type]  # 23.976 is a rate of sources, if not of sketches
         shot=job.shot,
         picture=root / job.picture if job.picture else None,
         references=tuple(root / name for name in job.references),
@@ -46,15 +46,18 @@ def _sketch(job: Job, root: Path, *, small: bool, source: Path | None = None) ->
     )
 
 
-def _outpaint(job: Job, root: Path, part: Path, *, small: bool) -> None:
-    """Edit a source on a larger canvas: black where the frame is to be extended."""
+def _edit_on_canvas(job: Job, root: Path, part: Path, *, small: bool) -> None:
+    """Edit a source that is first turned upright, and set in black where it is to be extended."""
     from secondunit.conform import conform
     from secondunit.cut import Profile
 
     width, height = job.canvas or (job.width, job.height)
-    rate = Fraction(job.fps).limit_denominator(1001)
     canvas = part.with_name("canvas.mp4")
-    conform(root / job.source, canvas, Profile(width, height, rate))
+    conform(root / job.source, canvas, Profile(width, height, _rate(job)))
     wider = replace(job, width=width, height=height, canvas=None)
     render_clip(_sketch(wider, root, small=small, source=canvas), part)
     canvas.unlink()
+
+
+def _rate(job: Job) -> Fraction:
+    return Fraction(job.fps).limit_denominator(1001)

@@ -99,7 +99,8 @@ class Gate:
         if refusal is not None:
             await visit.answer(refusal)
             return
-        hits = self._plan.strike(visit.method, visit.path, visit.model())
+        model = visit.model() if self._plan.faults() else ""
+        hits = self._plan.strike(visit.method, visit.path, model)
         visit.fault = " ".join(map(str, hits))
         before = [hit for hit in hits if hit.moment is Moment.BEFORE]
         after = [hit for hit in hits if hit.moment is Moment.AFTER]

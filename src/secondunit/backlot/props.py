@@ -64,8 +64,8 @@ class UnfitPropError(Exception):
 class Prop:
     """One input of an order. `file` is None for a foreign link, which is never followed.
 
-    `name` is the file's within the home. Sizes are pixels as displayed, lengths seconds; `trouble`
-    says why it cannot be used.
+    `name` is the file's within the home. Sizes are pixels as displayed, lengths seconds; `turned`
+    means that a player has to rotate it, and `trouble` says why it cannot be used.
     """
 
     where: Where
@@ -77,6 +77,7 @@ class Prop:
     height: int = 0
     seconds: float = 0.0
     fps: float = 0.0
+    turned: bool = False
     trouble: str = ""
 
     @property
@@ -285,12 +286,16 @@ def _footage(prop: Prop, path: Path) -> Prop:
 def _measured(prop: Prop, container: Any) -> Prop:
     stream = container.streams.video[0]
     frame = next(container.decode(stream))
-    width, height = frame.width, frame.height
+    width, height = round(frame.width * (stream.sample_aspect_ratio or 1)), frame.height
     if frame.rotation % 180:
         width, height = height, width
-    rate = stream.average_rate or stream.guessed_rate or 24
     return replace(
-        prop, width=width, height=height, seconds=_seconds(container, stream), fps=float(rate)
+        prop,
+        width=width,
+        height=height,
+        seconds=_seconds(container, stream),
+        fps=float(stream.average_rate or stream.guessed_rate or 24),
+        turned=bool(frame.rotation),
     )
 
 

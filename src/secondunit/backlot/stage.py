@@ -36,7 +36,8 @@ _TINY = 64
 class Job:
     """What a worker draws; file names are relative to the home. Sizes in pixels, both even.
 
-    `canvas` is the size that an edit is letterboxed to, where that is not its own.
+    `canvas` is the size to which a source is brought before it is edited: upright, and letterboxed
+    where the frame is to be extended.
     """
 
     model: str
@@ -79,7 +80,7 @@ def plan_job(
         picture=picture.name if picture else "",
         references=tuple(p.name for p in usable if p.kind == "image" and p is not picture),
         source=source.name if source else "",
-        canvas=_canvas(body, width, height) if source else None,
+        canvas=_canvas(body, source, width, height) if source else None,
     )
 
 
@@ -133,13 +134,16 @@ def _even(pixels: float) -> int:
     return max(2, round(pixels / 2) * 2)
 
 
-def _canvas(body: Mapping[str, Any], width: int, height: int) -> tuple[int, int] | None:
-    words = re.fullmatch(r"(\d+):(\d+)", str(body.get("targetAspectRatio", "")))
-    if words is None:
-        return None
-    aspect = int(words[1]) / int(words[2])
-    wanted = _fitted(max(width, height * aspect), max(height, width / aspect))
-    return None if wanted == (width, height) else wanted
+def _canvas(
+    body: Mapping[str, Any], source: Prop, width: int, height: int
+) -> tuple[int, int] | None:
+    own = (width, height)
+    if words := re.fullmatch(r"(\d+):(\d+)", str(body.get("targetAspectRatio", ""))):
+        aspect = int(words[1]) / int(words[2])
+        wanted = _fitted(max(width, height * aspect), max(height, width / aspect))
+    else:
+        wanted = own
+    return wanted if source.turned or wanted != own else None
 
 
 class Stage:

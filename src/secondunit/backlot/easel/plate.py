@@ -9,7 +9,7 @@ import av
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from secondunit.backlot.camera import Pose, Room
+from secondunit.backlot.easel.camera import Pose, Room
 
 if TYPE_CHECKING:
     from av.video.plane import VideoPlane

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageChops
 
-from secondunit.backlot import built, figures, scenery
-from secondunit.backlot.brush import Easel, Outline, Sheet, ellipse, limb, smooth
-from secondunit.backlot.camera import Room
-from secondunit.backlot.palette import blend, read_palette
-from secondunit.backlot.plate import Plate
-from secondunit.backlot.scenery import Stage
-from secondunit.backlot.staging import Staging, read_staging
+from secondunit.backlot.easel import built, figures, scenery
+from secondunit.backlot.easel.brush import Easel, Outline, Sheet, ellipse, limb, smooth
+from secondunit.backlot.easel.camera import Room
+from secondunit.backlot.easel.palette import blend, read_palette
+from secondunit.backlot.easel.plate import Plate
+from secondunit.backlot.easel.scenery import Stage
+from secondunit.backlot.easel.staging import Staging, read_staging
 
 ROOM = Room(0.12, 0.12)
 FAR = 0.45  # how much of a move the backdrop makes

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from secondunit.backlot.brush import ellipse, limb, smooth
+from secondunit.backlot.easel.brush import ellipse, limb, smooth
 
 if TYPE_CHECKING:
     from random import Random
 
-    from secondunit.backlot.brush import Outline, Point
-    from secondunit.backlot.staging import Staging
+    from secondunit.backlot.easel.brush import Outline, Point
+    from secondunit.backlot.easel.staging import Staging
 
 
 @dataclass(frozen=True)

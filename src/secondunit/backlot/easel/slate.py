@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from secondunit.backlot.plate import to_planes
+from secondunit.backlot.easel.plate import to_planes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secondunit.backlot.plate import Planes
+    from secondunit.backlot.easel.plate import Planes
 
 _PAPER, _DIM, _ACCENT = (244, 240, 232), (172, 170, 166), (255, 176, 64)
 _BAND = (10, 11, 14, 158)

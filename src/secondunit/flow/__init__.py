@@ -1,0 +1,266 @@
+"""The plan as a Prefect flow: one task run for each step, to be watched in Prefect's own pages.
+
+Prefect shows the run and keeps the time; it decides nothing. Every task may be retried, repeated
+or cut off at any moment, because what was bought stands in the ledger and what arrived stands in
+the store. When its server is lost the steps go on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from secondunit.errors import EXIT_DOUBT, SecondUnitError
+from secondunit.flow import pages, server
+from secondunit.plan import dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from prefect.client.schemas.objects import State
+
+    from secondunit.plan import CutEntry, Step
+    from secondunit.production import Production
+
+from prefect import flow, tags, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run as this_run
+from prefect.states import Completed, Failed
+
+# The film that the flow is to make. It is handed over beside Prefect, because parameters of a flow
+# are stored and shown, and a gateway with its key is neither to be stored nor shown.
+_production: ContextVar[Production] = ContextVar("production")
+_shown: ContextVar[dict[str, int]] = ContextVar("shown")
+
+
+async def _is_transient(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Retry what the error itself calls transient; the ledger decides whether that may buy."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, SecondUnitError) and error.transient
+
+
+@task(
+    name="shot",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_is_transient,
+)
+async def take_shot(key: str) -> Any:
+    """Take one step of the plan: a still, a take, or a clip of the author's own."""
+    production = _production.get()
+    step = production.plan.step(key)
+    try:
+        cached = await production.roll(step)
+    except SecondUnitError as error:
+        if error.transient:
+            raise
+        return Failed(message=str(error), data=error)
+    if cached:
+        return Completed(name="Cached", message="In the store already; it costs nothing.")
+    return Completed(message=_arrival(production, step))
+
+
+@task(name="conform", cache_policy=NO_CACHE, persist_result=False, retries=0)
+async def conform_clip(place: int) -> Any:
+    """Bring a clip to the film's size, frame rate and pixel format, and to its trim."""
+    production = _production.get()
+    try:
+        await production.prepare(production.plan.cut[place])
+    except SecondUnitError as error:
+        return Failed(message=str(error), data=error)
+    return Completed(message="Conformed.")
+
+
+@task(name="film", cache_policy=NO_CACHE, persist_result=False, retries=0)
+async def join_film() -> Any:
+    """Join the clips into the film."""
+    try:
+        film = await _production.get().join()
+    except SecondUnitError as error:
+        return Failed(message=str(error), data=error)
+    return Completed(message=f"{film.path} · {film.frames} frames · {float(film.seconds):.2f} s")
+
+
+@flow(name="film", persist_result=False, retries=0)
+async def film(shot_list: str, gateway: str, quality: str) -> Any:  # noqa: ARG001  for people to read
+    """Shoot the plan that was handed over; the parameters say which."""
+    production = _production.get()
+    run = _Run(production)
+    await run.shoot()
+    _shown.get()[str(this_run.id)] = 0 if run.alone else run.shown
+    if production.film is None:
+        missing = dict.fromkeys(step.shot for step in production.missing())
+        return Failed(message=f"Did not come back: {', '.join(missing) or 'the film itself'}.")
+    return Completed(message=f"{production.film.path}")
+
+
+class _Run:
+    """Walks the plan: each step as soon as what it needs is there."""
+
+    def __init__(self, production: Production) -> None:
+        self.production = production
+        self.alone = False
+        self.shown = 0
+        self.states: dict[str, State[Any]] = {}
+        self.fitted: dict[int, State[Any] | None] = {}
+        again = production.unit.pace.again
+        self.take_shot = take_shot.with_options(retries=len(again), retry_delay_seconds=list(again))
+        self.board = pages.Board(production)
+
+    async def shoot(self) -> None:
+        plan = self.production.plan
+        await self.board.before()
+        rolled = {step.key: asyncio.Event() for step in plan.steps}
+        async with asyncio.TaskGroup() as group:
+            for step in plan.steps:
+                group.create_task(self._roll(step, rolled))
+            for place, entry in enumerate(plan.cut):
+                group.create_task(self._fit(place, entry, rolled))
+        if len(self.fitted) == len(plan.cut):
+            upstream = [state for _, state in sorted(self.fitted.items())]
+            await self._watched(join_film, "Film", upstream, self.production.join)
+        await self.board.after()
+
+    async def _roll(self, step: Step, rolled: dict[str, asyncio.Event]) -> None:
+        try:
+            for key in step.needs:
+                await rolled[key].wait()
+            if any(key not in self.production.clips for key in step.needs):
+                return
+            state = await self._watched(
+                self.take_shot,
+                step.label,
+                [self.states.get(key) for key in step.needs],
+                lambda: self.production.roll(step),
+                key=step.key,
+            )
+            if state is not None:
+                self.states[step.key] = state
+            self._tell_failure(step)
+            await self.board.advance()
+        finally:
+            rolled[step.key].set()
+
+    def _tell_failure(self, step: Step) -> None:
+        error = self.production.failures.get(step.key)
+        if error is not None:
+            doubt = error.exit_code == EXIT_DOUBT
+            self.production.watcher.saw(step.shot, "in doubt" if doubt else "failed", str(error))
+
+    async def _fit(self, place: int, entry: CutEntry, rolled: dict[str, asyncio.Event]) -> None:
+        """Conform a clip while other shots are still rolling; one that fits is left as it is."""
+        await rolled[entry.key].wait()
+        if entry.key not in self.production.clips:
+            return
+        state = self.states.get(entry.key)
+        if self.production.fits(entry):
+            await self.production.prepare(entry)
+        else:
+            state = await self._watched(
+                conform_clip,
+                f"{entry.shot} · conform",
+                [state],
+                lambda: self.production.prepare(entry),
+                place=place,
+            )
+        if entry.key not in self.production.failures:
+            self.fitted[place] = state
+
+    async def _watched(
+        self,
+        shown: Any,
+        name: str,
+        upstream: list[State[Any] | None],
+        plain: Callable[[], Awaitable[Any]],
+        **arguments: Any,
+    ) -> State[Any] | None:
+        """Run a step as a Prefect task run; without Prefect once its server is lost."""
+        if not self.alone:
+            self.shown += 1
+            try:
+                state: State[Any] = await shown.with_options(task_run_name=_name(name))(
+                    **arguments,
+                    return_state=True,
+                    wait_for=[s for s in upstream if s is not None],
+                )
+            except Exception as error:  # noqa: BLE001  the steps map their own errors; this is Prefect's
+                self._lose_server(error)
+            else:
+                if not await self._lost(state):
+                    return state
+        await self._plainly(plain)
+        return None
+
+    async def _plainly(self, plain: Callable[[], Awaitable[Any]]) -> None:
+        """Do what Prefect would do, without it: try transient failures again, keep the others."""
+        for pause in (*self.production.unit.pace.again, None):
+            try:
+                await plain()
+            except SecondUnitError as error:
+                if pause is None or not error.transient:
+                    return
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _lost(self, state: State[Any]) -> bool:
+        """Say whether Prefect failed, and not the step."""
+        if state.is_completed():
+            return False
+        error = await state.aresult(raise_on_failure=False)
+        if isinstance(error, SecondUnitError):
+            return False
+        self._lose_server(error)
+        return True
+
+    def _lose_server(self, error: object) -> None:
+        if not self.alone:
+            self.production.watcher.saw(
+                "Prefect",
+                "failed",
+                f"cannot be reached any more ({type(error).__name__}); the shots go on without it",
+            )
+        self.alone = True
+
+
+def _arrival(production: Production, step: Step) -> str:
+    if production.plan.free:
+        return "Here; the backlot is free."
+    charged = (production.clips[step.key].slate or {}).get("credits_charged")
+    return f"Here; it cost {charged} credits (${dollars(charged)})." if charged else "Here."
+
+
+def _name(name: str) -> str:
+    """Return a run's name with nothing in it that Prefect would fill in."""
+    return name.replace("{", "(").replace("}", ")")
+
+
+def shoot(production: Production, *, day: str) -> None:
+    """Make the film as a run of the flow, on the user's Prefect server or a temporary one.
+
+    What came of it stands in `production`, whatever Prefect says. Raises UsageError before
+    anything is ordered when the server that the user named does not answer.
+    """
+    with server.running() as temporary:
+        asyncio.run(_shoot(production, day, temporary=temporary))
+
+
+async def _shoot(production: Production, day: str, *, temporary: bool) -> None:
+    plan = production.plan
+    _production.set(production)
+    shown: dict[str, int] = {}
+    _shown.set(shown)
+    run = film.with_options(
+        name=plan.title, flow_run_name=_name(f"{plan.title} · {plan.quality} · {day}")
+    )
+    try:
+        if not temporary:
+            await server.ask()
+        with tags(*filter(None, (plan.gateway, plan.quality, plan.slate))):
+            await run(plan.file, plan.gateway, plan.quality, return_state=True)
+    finally:
+        await production.unit.gateway.close()
+    if not await server.drain(shown, wait=temporary):
+        production.watcher.saw("Prefect", "failed", "its history of this run is not whole")
