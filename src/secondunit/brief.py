@@ -43,9 +43,11 @@ def spelled_out(text: str, subjects: Mapping[str, Subject]) -> str:
     def words(match: re.Match[str]) -> str:
         name = match[1].lower()
         subject = subjects.get(name)
-        if subject is None:
-            return name.replace("_", " ")
-        return subject.description.rstrip(". ") or name.replace("_", " ")
+        said = subject.description.rstrip(". ") if subject else ""
+        said = said or name.replace("_", " ")
+        before = text[: match.start()].rstrip()
+        opens = not before or before[-1] in ".!?"
+        return said[:1].upper() + said[1:] if opens else said
 
     return MENTION.sub(words, text)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -87,6 +88,12 @@ def _tag(value: str) -> str:
     return value.lower()
 
 
+def _label(value: Any) -> Any:
+    """Take a number for the name it is meant as: `scene: 1`, `title: 1917`."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole else value
+
+
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise _fail("scalar", "a variable is a text, a number, true or false.")
@@ -122,6 +129,11 @@ def money(value: float | str) -> int | None:
 
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Label = Annotated[
+    Line,
+    BeforeValidator(_label),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
 File = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Ratio = Annotated[
@@ -235,7 +247,7 @@ class ShotSpec(Spec):
 
     text_means = "prompt"
 
-    shot: ShotId | None = None
+    shot: Annotated[ShotId, BeforeValidator(_label)] | None = None
     prompt: Text | None = None
     subject: Text | None = None
     action: Text | None = None
@@ -266,7 +278,7 @@ class ShotSpec(Spec):
     trim: TrimSpec | None = None
     omit: bool | None = None
     notes: Text | None = None
-    tags: list[Line] | None = None
+    tags: list[Label] | None = None
 
 
 class SubjectSpec(Spec):
@@ -321,7 +333,7 @@ Shots = Annotated[
 class SceneSpec(Spec):
     """Shots that share a place and a mood."""
 
-    scene: Line | None = None
+    scene: Label | None = None
     slugline: Line | None = None
     location: TagName | None = None
     look: TagName | None = None
@@ -335,8 +347,8 @@ class ShotListSpec(Spec):
     """A Second Unit shot list."""
 
     version: Literal[1] = 1
-    title: Line | None = None
-    slate: Line | None = None
+    title: Label | None = None
+    slate: Label | None = None
     gateway: Literal["backlot", "runway", "cometapi"] | None = None
     fps: Annotated[float, Field(ge=1, le=120, allow_inf_nan=False)] | None = None
     ratio: Ratio | None = None
@@ -350,7 +362,7 @@ class ShotListSpec(Spec):
     budget: BudgetSpec | None = None
     cut: CutSpec | None = None
     notes: Text | None = None
-    tags: list[Line] | None = None
+    tags: list[Label] | None = None
     shots: Shots | None = None
     scenes: list[SceneSpec] | None = None
 

@@ -293,9 +293,9 @@ class OrderDesk:
     def remarks(self, shot: Shot, text: str, *, edit: bool) -> None:
         """Note what models are known to do badly with these words."""
         where = shot.at("prompt") if shot.spec.prompt else shot.where
-        cast = len(
-            [n for n in brief.mentions(brief.compose(shot.spec)) if n in self.shotlist.subjects]
-        )
+        named = brief.mentions(brief.compose(shot.spec))
+        subjects = self.shotlist.subjects
+        cast = sum(n in subjects and subjects[n].kind == "cast" for n in named)
         for code, message in brief.remarks(text, edit=edit, cast=0 if edit else cast):
             self.remark(where, code, message)
 

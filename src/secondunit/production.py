@@ -86,7 +86,7 @@ class Production:
         try:
             if step.own:
                 self.clips[step.key] = await self._own(step)
-                return True
+                return False
             cached = await self._shot(step)
         except SecondUnitError as error:
             self.failures[step.key] = error

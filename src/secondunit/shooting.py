@@ -156,7 +156,9 @@ def _run(call: Call, sheet: Sheet, ledger: Ledger, store: Store, settings: Setti
     with ExitStack() as stack:
         lane = Lane(ledger)
         stack.callback(lane.close)
-        watcher = stack.enter_context(watching(plan, _console(), quiet=call.as_json))
+        watcher = flow.Logged(
+            stack.enter_context(watching(plan, _console(), quiet=call.as_json))
+        )
         gateway = stack.enter_context(
             gateway_for(plan.gateway, call.project, settings, base_url=call.base_url, needed=needed)
         )

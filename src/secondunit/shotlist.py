@@ -32,6 +32,7 @@ class Subject:
     """A member of the cast, a location or a look; `references` are files with their places."""
 
     name: str
+    kind: str
     description: str
     references: tuple[tuple[str, Where], ...]
 
@@ -197,7 +198,7 @@ class _Reader:
                         " locations and looks; give each its own.",
                         key=True,
                     )
-                subjects[name] = Subject(name, spec.description or "", _pictures(spec, place))
+                subjects[name] = Subject(name, kind, spec.description or "", _pictures(spec, place))
         return subjects
 
     def _place(self, kind: str, name: str) -> Where:

@@ -8,6 +8,7 @@ the store. When its server is lost the steps go on without it.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from secondunit.plan import CutEntry, Step
+    from secondunit.ports import Stage, Watcher
     from secondunit.production import Production
 
-from prefect import flow, tags, task
+from prefect import flow, get_run_logger, tags, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import MissingContextError
 from prefect.runtime import flow_run as this_run
 from prefect.states import Completed, Failed
 
@@ -226,6 +229,8 @@ class _Run:
 
 
 def _arrival(production: Production, step: Step) -> str:
+    if step.own:
+        return "Your own clip, used as it is."
     if production.plan.free:
         return "Here; the backlot is free."
     charged = (production.clips[step.key].slate or {}).get("credits_charged")
@@ -235,6 +240,20 @@ def _arrival(production: Production, step: Step) -> str:
 def _name(name: str) -> str:
     """Return a run's name with nothing in it that Prefect would fill in."""
     return name.replace("{", "(").replace("}", ")")
+
+
+class Logged:
+    """A watcher that also writes what it sees to the log of the task run it happens in."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        """Pass everything on to `watcher`."""
+        self._watcher = watcher
+
+    def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
+        """Note that `shot` entered `stage`, on the terminal and in Prefect."""
+        self._watcher.saw(shot, stage, detail)
+        with suppress(MissingContextError):
+            get_run_logger().info("%s: %s %s", shot, stage, detail)
 
 
 def shoot(production: Production, *, day: str) -> None:
