@@ -13,13 +13,16 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import av
 import httpx
 import pytest
+from footage import BUNNY, CARPHONE, counting, ffmpeg, tone
 from lot import (
     QUICK,
     SLOW,
     TEXT,
     client,
+    clip_facts,
     costs,
     data_uri,
     edit,
@@ -38,7 +41,7 @@ from secondunit.backlot import Rules, running
 from secondunit.errors import DiskTrouble, Locked, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -52,6 +55,28 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def api(url: str) -> Iterator[httpx.Client]:
     with client(url) as http:
         yield http
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., tuple[Any, ...]]]:
+    """Edit a clip; returns size, frames, rate and whether there is sound."""
+
+    def edited(source: Path, **more: Any) -> tuple[Any, ...]:
+        slot = api.post("/v1/uploads", json={"filename": source.name, "type": "ephemeral"}).json()
+        with source.open("rb") as file:
+            form = {"data": slot["fields"], "files": {"file": file}}
+            assert httpx.post(slot["uploadUrl"], **form).status_code == 204
+        facts = ended(api, order(api, edit(slot["runwayUri"], **more), "video_to_video"))
+        assert facts["status"] == "SUCCEEDED", facts
+        data = fetch(facts["output"][0]).content
+        with av.open(io.BytesIO(data)) as clip:
+            return *clip_facts(data), bool(clip.streams.audio)
+
+    with (
+        running(tmp_path_factory.mktemp("edits"), Rules(latency=(0, 0))) as url,
+        client(url) as api,
+    ):
+        yield edited
 
 
 class TestLife:
@@ -149,6 +174,29 @@ class TestLife:
         }
         assert limits["usage"]["models"]["gen4.5"] == {"dailyGenerations": 50}
         assert limits["creditBalance"] == 100_000 - 50 * 24
+
+
+class TestEdits:
+    """What comes back from an edit has the length, size, rate and sound of what went in."""
+
+    def test_real_footage(self, made: Callable[..., tuple[Any, ...]]) -> None:
+        assert made(BUNNY) == (1280, 720, 132, 25.0, True)
+        width, height, frames, rate, sound = made(CARPHONE)  # its pixels are not square
+        assert (width, height, frames, sound) == (192, 144, 120, False)
+        assert rate == pytest.approx(30_000 / 1001)
+
+    def test_a_clip_that_lies_on_its_side(
+        self, made: Callable[..., tuple[Any, ...]], tmp_path: Path
+    ) -> None:
+        upright = counting(tmp_path / "upright.mp4", size="96x64", frames=48)
+        ffmpeg("-display_rotation", 90, "-i", upright, "-c", "copy", tmp_path / "phone.mp4")
+        assert made(tmp_path / "phone.mp4") == (64, 96, 48, 24.0, False)
+
+    def test_a_frame_that_is_to_be_extended(
+        self, made: Callable[..., tuple[Any, ...]], tmp_path: Path
+    ) -> None:
+        clip = counting(tmp_path / "wide.mp4", size="96x64", frames=48, sound=tone(seconds=2))
+        assert made(clip, targetAspectRatio="9:16") == (96, 170, 48, 24.0, True)
 
 
 class TestMoney:

@@ -169,7 +169,7 @@ def test_every_endpoint_from_order_to_download(
     ordered = exact(kind, create(client, picture, uri).text())
     assert ordered.estimated_cost.credits == CREDITS[endpoint]
     task = finished(client, ordered.id)
-    assert (task.status, task.cost.credits) == ("SUCCEEDED", CREDITS[endpoint])
+    assert (task.status, task.cost.credits) == ("SUCCEEDED", CREDITS[endpoint]), task
     (link,) = task.output
     answer = fetch(link)
     assert answer.headers["content-type"] == (

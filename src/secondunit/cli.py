@@ -300,6 +300,9 @@ def backlot(
         list[str] | None, typer.Option(help="'POST /v1/image_to_video#2=drop'. Repeatable.")
     ] = None,
     key: Annotated[list[str] | None, typer.Option(help="Accept this key. Repeatable.")] = None,
+    any_key: Annotated[
+        bool, typer.Option("--any-key", help="Accept keys that look real, for clients that insist.")
+    ] = False,
 ) -> None:
     """Serve the free stand-in for Runway's API on this machine, with faults on demand."""
     from secondunit import backlot as lot
@@ -307,7 +310,7 @@ def backlot(
     rules = lot.Rules(
         tier=tier, credits=credits_, latency=_span(latency),
         faults=tuple(lot.parse_fault(text) for text in fault or ()),
-        keys=tuple(key) if key else None,
+        keys=tuple(key) if key else None, accept_any_key=any_key,
     )  # fmt: skip
     lot.serve(Path(home), rules, port, lambda url: say(f"The backlot is at {url}. Ctrl-C ends it."))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "secondunit/settings.toml"
 BACKLOT_KEY = "backlot"
+PLENTY = 10**9  # credits; they are play money, and a project must never run out of them
 
 
 class Settings(BaseModel):
@@ -207,5 +208,6 @@ def _checked(url: str, source: str) -> str:
 def _backlot(project: Project) -> Iterator[str]:
     from secondunit import backlot
 
-    with backlot.running(project.work / "backlot", backlot.Rules(keys=(BACKLOT_KEY,))) as url:
+    rules = backlot.Rules(keys=(BACKLOT_KEY,), credits=PLENTY)
+    with backlot.running(project.work / "backlot", rules) as url:
         yield url

@@ -1,0 +1,79 @@
+"""What all tests share: a home of their own, loopback only, and one Prefect server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Prefect: nothing of the user's own settings may reach a test.
+for _name in [n for n in os.environ if n.startswith(("PREFECT_", "SECONDUNIT_", "RUNWAYML_"))]:
+    if _name != "PREFECT_HOME":
+        del os.environ[_name]
+
+BIN = Path(sys.executable).parent
+IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
+
+
+def _guard(event: str, args: tuple[object, ...]) -> None:
+    if event != "socket.connect":
+        return
+    address = args[1]
+    host = address[0] if isinstance(address, tuple) else "127.0.0.1"
+    if isinstance(host, str) and not (host.startswith("127.") or host in {"::1", "localhost"}):
+        raise AssertionError(f"a test tried to reach {host}")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder for the programs that tests start."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path) -> dict[str, str]:
+    """The environment in which tests start programs; no server, no key."""
+    kept = {k: v for k, v in os.environ.items() if k in {"PATH", "LANG", "TMPDIR", "TERM"}}
+    return {
+        **kept,
+        "HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PYTHONWARNINGS": "default",
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture(scope="session")
+def prefect_api(environment: dict[str, str]) -> object:
+    """A Prefect server for the whole session, in memory; yields its API's address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [BIN / "prefect", "server", "start", "--port", str(port)],
+        env={**environment, "PREFECT_API_DATABASE_CONNECTION_URL": IN_MEMORY},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    api = f"http://127.0.0.1:{port}/api"
+    for _ in range(180):
+        try:
+            urllib.request.urlopen(f"{api}/health", timeout=5).close()
+            break
+        except (urllib.error.URLError, OSError):
+            assert server.poll() is None, "Prefect's server ended at once"
+            time.sleep(0.5)
+    yield api
+    server.terminate()
+    server.wait(30)
