@@ -64,7 +64,7 @@ def counting(
     filters: str = TV709,
 ) -> Path:
     """Make a clip whose frames spell their number; `sound` is a lavfi source or nothing."""
-    bar = f"if(mod(floor(N/pow(2,X)),2),235,16)"
+    bar = "if(mod(floor(N/pow(2,X)),2),235,16)"
     spell = f"color=gray:s={BARS}x2:r={fps},format=yuv420p,geq=lum='{bar}':cb=128:cr=128"
     picture = f"{spell},scale={size.replace('x', ':')}:flags=neighbor,setsar=1,{filters}"
     heard = ("-f", "lavfi", "-i", sound) if sound else ()

@@ -100,12 +100,15 @@ def test_a_trim_keeps_exactly_the_frames_it_names(
     assert numbers(out) == list(range(first, first + count))
 
 
-@pytest.mark.parametrize("codec", ["open groups", "mkv", "vp9", "fragments"])
+@pytest.mark.parametrize("codec", ["open groups", "mkv", "no index", "vp9", "fragments"])
 def test_a_late_trim_finds_its_frames_in_any_file(tmp_path: Path, out: Path, codec: str) -> None:
-    source = tmp_path / {"mkv": "clip.mkv", "vp9": "clip.webm"}.get(codec, "clip.mp4")
+    source = tmp_path / {"mkv": "clip.mkv", "no index": "clip.mkv", "vp9": "clip.webm"}.get(
+        codec, "clip.mp4"
+    )
     how = {
         "open groups": (*X264, "-x264-params", "open-gop=1:keyint=20:bframes=3"),
         "mkv": (*X264, "-g", "25"),
+        "no index": (*X264, "-g", "25", "-live", "1"),
         "vp9": ("-c:v", "libvpx-vp9", "-deadline", "realtime"),
         "fragments": (*X264, "-g", "10", "-movflags", "frag_keyframe+empty_moov"),
     }

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondunit.cut import Entry, Profile, Trim, lay, length, nearest, sample_at, total, trimmed
+from secondunit.cut import (
+    Entry,
+    Profile,
+    Trim,
+    frame_counter,
+    lay,
+    length,
+    nearest,
+    sample_at,
+    total,
+    trimmed,
+)
 from secondunit.errors import CutError
 
 RATES = st.sampled_from(
@@ -47,6 +58,14 @@ def test_sound_never_drifts_from_the_picture(
     for placed in lay(entries):
         exact = placed.start / fps * rate
         assert abs(sample_at(placed.start, fps, rate) - exact) <= Fraction(1, 2)
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**6), st.fractions(-9, 9), RATES)
+def test_frames_are_counted_as_if_by_fractions(
+    ticks: int, second: int, start: Fraction, fps: Fraction
+) -> None:
+    count = frame_counter(Fraction(1, second), start, fps)
+    assert count(ticks) == nearest((Fraction(ticks, second) - start) * fps)
 
 
 @given(

@@ -224,6 +224,16 @@ def test_a_clip_without_picture_says_so(tmp_path: Path) -> None:
         probe(path)
 
 
+def test_a_cover_picture_is_not_the_moving_one(clip: Path, tmp_path: Path) -> None:
+    song, film = tmp_path / "song.m4a", tmp_path / "film.mp4"
+    cover = ("-i", photograph("rocket.jpg"), "-c", "copy", "-disposition:v:0", "attached_pic")
+    ffmpeg("-f", "lavfi", "-i", tone(), *cover, "-c:a", "aac", "-map", "1:v", "-map", "0:a", song)
+    with pytest.raises(Spoiled, match="only sound"):
+        probe(song)
+    ffmpeg("-i", clip, *cover, "-map", "1:v", "-map", "0:v", film)
+    assert verify(film)[0].frames == 48
+
+
 def test_one_frame_is_too_few(tmp_path: Path) -> None:
     path = counting(tmp_path / "clip.mp4", frames=1)
     with pytest.raises(Spoiled, match="1 frame, too few"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from secondunit.document import suggest
 from secondunit.errors import Spoiled, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT = 200 * 1024 * 1024  # bytes; an ephemeral upload, docs.dev.runwayml.com/assets/uploads
 LINK = re.compile(r"https?://", re.IGNORECASE)
+SCHEME = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://|file:|data:|~")
 MIME = {
     "png": "image/png",
     "jpeg": "image/jpeg",
@@ -24,7 +26,7 @@ MIME = {
     "mp4": "video/mp4",
     "mov": "video/quicktime",
     "webm": "video/webm",
-    "matroska": "video/x-matroska",
+    "mkv": "video/x-matroska",
 }
 
 Kind = Literal["picture", "footage"]
@@ -84,24 +86,29 @@ class Library:
         return found
 
     def _look(self, name: str, kind: Kind) -> Asset | BadAsset:
+        path = self.folder
         try:
             path = self._allowed(name)
-            size, digest = _read_once(path)
+            size, digest = _read_once(path, name)
             return _measured(path, kind, size, digest)
         except BadAsset as bad:
             return bad
         except OSError as error:
-            return BadAsset(f"{name} cannot be read: {(error.strerror or 'error').lower()}.")
+            reason = (error.strerror or "error").lower()
+            return BadAsset(f"{name[:80]} cannot be read: {reason}. Correct the name or the file.")
         except Spoiled as bad:
-            return BadAsset(str(bad))
+            return BadAsset(str(bad).replace(str(path), name))
 
     def _allowed(self, name: str) -> Path:
-        if "\0" in name or re.match(r"[A-Za-z]:[\\/]|file:|~", name):
-            raise BadAsset(f"{name[:80]!r} is not a path below the shot list's folder.")
+        if SCHEME.match(name) or "\0" in name or not name.strip():
+            raise BadAsset(
+                f"{name[:80]!r} is not a path below the shot list's folder. Copy the file there,"
+                " and write where it is from there, such as refs/door.png."
+            )
         path = Path(os.path.normpath(self.folder / name))
         for root in (self.folder, *self.roots):
             if path.is_relative_to(root):
-                if not path.resolve().is_relative_to(root.resolve()):
+                if not _resolved(path, name).is_relative_to(root.resolve()):
                     raise BadAsset(f"{name} is a link that leads out of {root}. Copy the file in.")
                 return path
         raise BadAsset(
@@ -110,26 +117,50 @@ class Library:
         )
 
 
-def _read_once(path: Path) -> tuple[int, str]:
+def _resolved(path: Path, name: str) -> Path:
+    try:
+        return path.resolve()
+    except RuntimeError:  # what Python 3.11 and 3.12 make of ELOOP
+        raise BadAsset(f"{name} is a link that leads back to itself. Copy the file in.") from None
+
+
+def _read_once(path: Path, name: str) -> tuple[int, str]:
     """Return size and hash of a regular file. Never blocks on a pipe or a device."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         handle = os.open(path, flags)
     except FileNotFoundError:
-        raise BadAsset(f"{_short(path)} does not exist.") from None
-    with os.fdopen(handle, "rb") as file:
+        raise BadAsset(_missing(path, name)) from None
+    try:
         facts = os.fstat(handle)
-        if stat.S_ISDIR(facts.st_mode):
-            raise BadAsset(f"{_short(path)} is a folder, not a file.")
-        if not stat.S_ISREG(facts.st_mode):
-            raise BadAsset(f"{_short(path)} is not a regular file.")
-        if facts.st_size > SIZE_LIMIT:
-            raise BadAsset(
-                f"{_short(path)} has {facts.st_size >> 20} MB; at most 200 MB can be sent."
-            )
-        if facts.st_size == 0:
-            raise BadAsset(f"{_short(path)} is empty.")
-        return facts.st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        if reason := _unfit(facts):
+            raise BadAsset(f"{name} {reason}")
+        with open(handle, "rb", closefd=False) as file:
+            return facts.st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    finally:
+        os.close(handle)
+
+
+def _unfit(facts: os.stat_result) -> str:
+    """Say why a file is none that can be sent, or nothing if it may be one."""
+    if stat.S_ISDIR(facts.st_mode):
+        return "is a folder. Name a file inside it."
+    if not stat.S_ISREG(facts.st_mode):
+        return "is a pipe or a device. Name a file."
+    if facts.st_size > SIZE_LIMIT:
+        return f"has {facts.st_size / 1e6:.0f} MB; {SIZE_LIMIT / 1e6:.0f} MB can be sent at most."
+    return "" if facts.st_size else "is empty. Put the file in its place again."
+
+
+def _missing(path: Path, name: str) -> str:
+    """Say that a file is not there, and which one beside it was most likely meant."""
+    try:
+        beside = sorted(p.name for p in path.parent.iterdir())
+    except OSError:
+        return f"{name} does not exist: there is no folder {Path(name).parent}."
+    guess = suggest(path.name, beside)
+    hint = f" Did you mean {Path(name).with_name(guess)}?" if guess else ""
+    return f"{name} does not exist.{hint}"
 
 
 def _measured(path: Path, kind: Kind, size: int, digest: str) -> Asset:
@@ -169,12 +200,10 @@ def _sharpness(path: Path) -> float:
         picture.draft("L", (512, 512))
         grey = picture.convert("L")
     grey.thumbnail((512, 512))
+    if min(grey.size) < 8:
+        return 0.0
     edges = grey.filter(ImageFilter.FIND_EDGES).crop((2, 2, grey.width - 2, grey.height - 2))
     return float(ImageStat.Stat(edges).stddev[0])
-
-
-def _short(path: Path) -> str:
-    return str(Path(path.parent.name) / path.name) if path.parent.name else path.name
 
 
 def allowed_roots(names: Sequence[str]) -> tuple[Path, ...]:

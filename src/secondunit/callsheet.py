@@ -32,6 +32,11 @@ class Sheet:
         return tuple(s for s in self.plan.steps if self.standing[s.key] == "to shoot")
 
     @property
+    def needs_gateway(self) -> bool:
+        """Whether anything is to be ordered, or asked for."""
+        return any(s not in {"cached", "own clip"} for s in self.standing.values())
+
+    @property
     def cost(self) -> int:
         """The most that the orders to be placed may cost, in credits; unknown prices count as 0."""
         return sum(step.credits or 0 for step in self.to_shoot)

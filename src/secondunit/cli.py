@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,10 +113,10 @@ def check(
             plan = _compiled(file, gateway, quality, root)
             remarks = plan.remarks
         except SpecError as error:
-            problems = error.problems
+            problems, remarks = error.problems, error.remarks
         bad = bool(problems) or (strict and bool(remarks))
         failed = failed or bad
-        pages.append(_page(file, problems, remarks))
+        pages.append(_page(file, problems, remarks, ok=not bad))
         if format_ is Format.TEXT:
             _tell_check(file, problems, remarks, strict=strict)
     if format_ is Format.JSON:
@@ -127,7 +128,7 @@ def _tell_check(
     file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...], *, strict: bool
 ) -> None:
     for remark in remarks:
-        say(str(remark), error=strict)
+        say(str(remark), error=strict or bool(problems))
     if problems:
         say(str(SpecError(problems)), error=True)
         return
@@ -136,10 +137,12 @@ def _tell_check(
     say(f"{file}: {tally}." + (" Nothing was ordered." if strict and count else ""))
 
 
-def _page(file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...]) -> dict[str, Any]:
+def _page(
+    file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...], *, ok: bool
+) -> dict[str, Any]:
     return {
         "file": file,
-        "ok": not problems,
+        "ok": ok,
         "problems": [_described(p) for p in problems],
         "remarks": [_described(r) for r in remarks],
     }
@@ -396,15 +399,8 @@ def _run(arguments: list[str]) -> int:
             app(arguments, standalone_mode=True)
     except SystemExit as done:
         return int(done.code or 0)
-    except SpecError as error:
-        if "json" in arguments or "--format=json" in arguments:
-            file = error.problems[0].file if error.problems else ""
-            say(json.dumps({"files": [_page(file, error.problems, ())]}, indent=2))
-        else:
-            say(str(error), error=True)
-        return error.exit_code
     except SecondUnitError as error:
-        say(str(error), error=True)
+        _tell_error(error, as_json=_asks_json(arguments))
         return error.exit_code
     except KeyboardInterrupt:
         say("Interrupted. Run the same command again to go on.", error=True)
@@ -412,3 +408,24 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return EXIT_SHOTS
     return 0
+
+
+def _asks_json(arguments: list[str]) -> bool:
+    asked = [*arguments, "--format=json"]
+    return any(
+        one == "--format=json" or (one, other) == ("--format", "json")
+        for one, other in pairwise(asked)
+    )
+
+
+def _tell_error(error: SecondUnitError, *, as_json: bool) -> None:
+    """Say what went wrong: where JSON was asked for, one document, and nothing else on stdout."""
+    if not as_json:
+        say(str(error), error=True)
+    elif isinstance(error, SpecError):
+        file = error.problems[0].file if error.problems else ""
+        page = _page(file, error.problems, error.remarks, ok=False)
+        say(json.dumps({"files": [page]}, indent=2, ensure_ascii=False))
+    else:
+        page = {"error": str(error), "exit_code": error.exit_code}
+        say(json.dumps(page, indent=2, ensure_ascii=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from secondunit import language
@@ -15,116 +16,169 @@ if TYPE_CHECKING:
 
     from secondunit.document import Where
 
-# Common wrong guesses, from other tools and from the wire format.
-GUESSES = {
-    "aspect_ratio": "Write `ratio`, such as 16:9.",
-    "aspectratio": "Write `ratio`, such as 16:9.",
-    "image": "Write `reference` for what it should look like, or `first_frame` to open on it.",
-    "images": "Write `references`.",
-    "ref": "Write `reference`.",
-    "refs": "Write `references`.",
-    "promptimage": "Write `first_frame` to open on it, or `reference` for what it should look like.",
-    "video": "Write `source` to edit it, or `clip` to use it as it is.",
-    "videouri": "Write `source`.",
-    "prompttext": "Write `prompt`.",
-    "text": "Write `prompt`.",
-    "description": "Write `prompt`.",
-    "length": "Write `duration`, in seconds.",
-    "seconds": "Write `duration`.",
-    "type": "There is no type: what is made follows from what is given.",
-    "depends_on": "There is none: it follows from `continues`, `source` and `first_frame`.",
-    "wait_for": "There is none: it follows from `continues`, `source` and `first_frame`.",
-    "negative_prompt": "Say in `prompt` what should be seen instead.",
-    "id": "Write `shot`, or make `shots` a mapping from name to shot.",
-    "name": "Write `shot`, or make `shots` a mapping from name to shot.",
-    "resolution": "Write `ratio`, in pixels such as 1280:720.",
-    "output": "The film goes to films/ beside the shot list; `--out` moves it.",
-    "style_reference": "Write `reference`.",
-    "transition": "Write it under `cut`.",
-    "provider": "Write `gateway`.",
+# Common wrong guesses, from other tools and from the wire format: what to do about them, by model.
+# Words stand in lower case and without `_` or `-`.
+_SOUND = "Sound belongs under `audio`, which is not built yet. Take it out for now."
+_MEANT: Mapping[str, Mapping[str, str]] = {
+    "ShotSpec": {
+        "Write `prompt`.": "prompttext text description desc",
+        "Write `reference` for what it should look like, or `first_frame` to open on it.": (
+            "image picture photo imageurl promptimage file"
+        ),
+        "Write `reference`.": "ref stylereference referenceimage",
+        "Write `references`.": "refs images referenceimages keyframes",
+        "Write `first_frame`.": "startframe startimage initimage",
+        "That is `last_frame`, which is not built yet. Take it out for now.": (
+            "endframe endimage lastimage"
+        ),
+        "Write `source` to edit it, or `clip` to use it as it is.": (
+            "video videourl videouri promptvideo input footage"
+        ),
+        "Write `ratio`, such as 16:9.": "aspectratio aspect format",
+        "Write `ratio`, such as 1280:720.": "width height resolution",
+        "Write `duration`, in seconds.": "length seconds secs frames",
+        "Write `camera`.": "cameramotion cameramove movement motion",
+        "Write `size`.": "shotsize framing",
+        "Write `moderation`.": "contentmoderation publicfigurethreshold",
+        "Write `omit`.": "skip disabled",
+        "Write `shot`, or make `shots` a mapping from name to shot.": "id name slug title",
+        "Name who it is under `cast`, at the top of the file, and write @name in the prompt.": (
+            "character characters person"
+        ),
+        "Write it under `cut`, at the top of the file.": "transition",
+        "Say in `prompt` what should be seen instead.": "negativeprompt",
+        "There is no type: what is made follows from what is given.": "type",
+        "There is none: it follows from `continues`, `source` and `first_frame`.": (
+            "dependson waitfor after needs"
+        ),
+        _SOUND: "audio voice sound music",
+    },
+    "ShotListSpec": {
+        "Write `title`.": "name film project",
+        "Write `shots`, or `scenes` that hold them.": "shot scene clips sequence steps",
+        "Write `ratio`, such as 16:9.": "aspectratio aspect resolution",
+        "Write `fps`.": "framerate",
+        "Write `cast`.": "characters actors people",
+        "Write `vars`.": "variables params",
+        "Write `gateway`.": "provider api service backend",
+        "Write them under `profiles`, or `model` under `defaults`.": "model models",
+        "Write it under `notes`.": "description author comment",
+        "Write it under `cut`.": "transition",
+        "The film goes to films/ beside the shot list; `--out` moves it.": "output out outputdir",
+        _SOUND: "music sound soundtrack voiceover",
+    },
+    "SceneSpec": {"Write `scene`.": "name title id", "Write `slugline`.": "heading description"},
+    "SubjectSpec": {
+        "Write `description`.": "prompt desc text",
+        "Write `reference`.": "image images file picture",
+    },
+    "ReferenceSpec": {"Write `file`.": "image uri path url"},
+    "FirstFrameSpec": {"Write `file`.": "image uri path url"},
+    "TrimSpec": {"Write `in`.": "start begin", "Write `out`.": "end"},
+    "BudgetSpec": {"Write `cap`.": "limit max total"},
+    "ProfileSpec": {"Write `still`.": "image"},
+}
+GUESSES: Mapping[str, Mapping[str, str]] = {
+    spec: {word: hint for hint, words in hints.items() for word in words.split()}
+    for spec, hints in _MEANT.items()
 }
 
 Said = tuple["Where", str, bool]  # where, the sentence, whether it is about the key itself
 
 
-def explain(error: ValidationError, data: Any) -> Iterator[Said]:
-    """Yield every problem of `error` as (path in `data`, sentence, is it about the key)."""
+def explain(error: ValidationError, data: Any, spec: str = "ShotListSpec") -> Iterator[Said]:
+    """Yield every problem of `error` as (path in `data`, sentence, is it about the key).
+
+    `spec` names the model that `data` was held against.
+    """
     for detail in error.errors(include_url=False):
-        where, spec = locate(detail["loc"], data)
+        where, inner = locate(detail["loc"], data, spec)
         on_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
-        yield where, _sentence(detail, spec), on_key
+        yield where, _sentence(detail, inner), on_key
 
 
-def locate(loc: tuple[str | int, ...], data: Any) -> tuple[Where, str]:
+def locate(loc: tuple[str | int, ...], data: Any, spec: str = "ShotListSpec") -> tuple[Where, str]:
     """Return the path within `data` that pydantic's `loc` means, and the model it ended in.
 
     Pydantic puts the names of union branches into its paths; whatever `data` does not hold is
     such a name, except at the end, where it is a key that is missing.
     """
     where: list[str | int] = []
-    spec = "ShotListSpec"
-    here = data
-    for position, step in enumerate(loc):
+    here, steps = data, list(loc)
+    while steps:
+        step = steps.pop(0)
         if step == "[key]":
             break
-        held = step in here if isinstance(here, dict) else isinstance(here, list) and step != "list"
-        if held and not (isinstance(here, list) and not isinstance(step, int)):
+        if _holds(here, step):
             here = here[step]
             where.append(step)
-            spec = _SPECS.get(step, spec) if isinstance(step, str) else spec
-            if step == "shots":
-                spec = "ShotSpec"
-        elif position == len(loc) - 1 and isinstance(here, dict):
+            spec = "ShotSpec" if spec == "Shots" else _SPECS.get((spec, step), spec)
+            if step == "shots" and steps[:1] in (["list"], ["mapping"]):
+                del steps[0]
+        elif not steps and isinstance(here, dict):
             where.append(step)
     return tuple(where), spec
 
 
-_SPECS: Mapping[str, str] = {
-    "defaults": "ShotSpec",
-    "scenes": "SceneSpec",
-    "cut": "CutSpec",
-    "budget": "BudgetSpec",
-    "profiles": "ProfileSpec",
-    "first_frame": "FirstFrameSpec",
-    "reference": "ReferenceSpec",
-    "references": "ReferenceSpec",
-    "trim": "TrimSpec",
-    "cast": "SubjectSpec",
-    "locations": "SubjectSpec",
-    "looks": "SubjectSpec",
+def _holds(here: Any, step: str | int) -> bool:
+    if isinstance(here, dict):
+        return step in here
+    return isinstance(here, list) and isinstance(step, int) and step < len(here)
+
+
+_SPECS: Mapping[tuple[str, str | int], str] = {
+    **{("ShotListSpec", kind): "SubjectSpec" for kind in ("cast", "locations", "looks")},
+    ("ShotListSpec", "profiles"): "ProfileSpec",
+    ("ShotListSpec", "cut"): "CutSpec",
+    ("ShotListSpec", "budget"): "BudgetSpec",
+    ("ShotListSpec", "scenes"): "SceneSpec",
+    **{(level, "shots"): "Shots" for level in ("ShotListSpec", "SceneSpec")},
+    **{(level, "defaults"): "ShotSpec" for level in ("ShotListSpec", "SceneSpec")},
+    ("ShotSpec", "first_frame"): "FirstFrameSpec",
+    ("ShotSpec", "reference"): "ReferenceSpec",
+    ("ShotSpec", "references"): "ReferenceSpec",
+    ("ShotSpec", "trim"): "TrimSpec",
 }
 
 
 def _sentence(detail: ErrorDetails, spec: str) -> str:
-    kind, ctx = detail["type"], detail.get("ctx", {})
+    kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
     name = next((str(s) for s in reversed(detail["loc"]) if isinstance(s, str)), "")
     if kind == "extra_forbidden":
         return _unknown(str(detail["loc"][-1]), spec)
-    if kind in _KINDS:
-        return _KINDS[kind].format(name=name, value=_shown(detail["input"]), **ctx)
+    if kind == "literal_error":
+        return _not_among(value, name, str(ctx["expected"]).replace("'", "`"))
     if kind == "string_type":
-        return _not_text(detail["input"], name)
+        return _not_text(value, name)
+    if kind in _WRONG_FORM:
+        return _not_in_form(value, name, spec) or f"{_shown(value)} is not {_WRONG_FORM[kind]}."
+    if kind in _KINDS:
+        shown = {k: f"{v:g}" if isinstance(v, float) else v for k, v in ctx.items()}
+        return _KINDS[kind].format(name=name, value=_shown(value), **shown)
     return detail["msg"]
 
 
+_WRONG_FORM = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "`true` or `false`",
+    "dict_type": "a mapping (`key: value`)",
+    "model_type": "a mapping (`key: value`)",
+    "model_attributes_type": "a mapping (`key: value`)",
+    "list_type": "a list (`- item`)",
+}
+
 _KINDS = {
-    "int_type": "{value} is not a whole number.",
-    "int_from_float": "{value} is not a whole number.",
-    "float_type": "{value} is not a number.",
     "finite_number": "{value} is not a finite number.",
-    "bool_type": "{value} is not true or false.",
-    "literal_error": "{value} is not one of {expected}.",
-    "greater_than_equal": "{value} is below {ge}.",
+    "greater_than_equal": "{value} is below {ge}, the least there is.",
     "greater_than": "{value} is not above {gt}.",
     "less_than_equal": "{value} is above {le}, the most there is.",
     "string_too_short": "it is empty. Write something, or leave the key out.",
     "string_too_long": "it is longer than {max_length} characters.",
     "too_long": "there are {actual_length}; at most {max_length} are taken.",
-    "dict_type": "{value} is not a mapping (`key: value`).",
-    "list_type": "{value} is not a list (`- item`).",
-    "model_type": "{value} is not a mapping (`key: value`).",
-    "model_attributes_type": "{value} is not a mapping (`key: value`).",
-    "string_pattern_mismatch": "{value} does not name a frame. Write `sh010.last` or `sh010.first`.",
+    "string_pattern_mismatch": "{value} names no frame. Write `sh010.last` or `sh010.first`, with"
+    " the name of a shot.",
     "missing": "`{name}` is missing.",
 }
 
@@ -132,17 +186,56 @@ _KINDS = {
 def _unknown(key: str, spec: str) -> str:
     if key in language.LATER.get(spec, ()):
         return f"`{key}` belongs to the format but is not built yet. Take it out for now."
-    model = getattr(language, spec)
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    if spec != "ShotSpec" and key in language.ShotSpec.model_fields and key != "shot":
+    if hint := GUESSES.get(spec, {}).get(re.sub(r"[-_ ]", "", key).lower()):
+        return f"unknown field. {hint}"
+    known = _fields(spec)
+    if spec in {"ShotListSpec", "SceneSpec"} and key in _fields("ShotSpec"):
         return f"unknown field. `{key}` belongs in a shot, or in `defaults` for all of them."
-    if spec == "ShotSpec" and key in language.ShotListSpec.model_fields:
+    if spec != "ShotListSpec" and key in _fields("ShotListSpec"):
         return f"unknown field. `{key}` belongs at the top of the file."
     guess = suggest(key, known)
     if guess:
         return f"unknown field. Did you mean `{guess}`?"
-    hint = GUESSES.get(key.lower()) if spec in {"ShotSpec", "ShotListSpec", "SceneSpec"} else None
-    return f"unknown field. {hint or 'Known here: ' + ', '.join(sorted(known)) + '.'}"
+    return f"unknown field. Known here: {', '.join(sorted(known))}."
+
+
+def _fields(spec: str) -> list[str]:
+    model = getattr(language, spec)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _not_among(value: Any, name: str, expected: str) -> str:
+    if name == "version" and str(value) == str(language.VERSION):
+        return f"write `version: {value}`, without quotes."
+    if name == "version":
+        return (
+            f"{_shown(value)} is not a version that this Second Unit reads. It reads version"
+            f" {language.VERSION}; write that, or update Second Unit."
+        )
+    if name == "transition" and value in language.LATER_TRANSITIONS:
+        return f"the transition `{value}` is not built yet. Use `cut` for now."
+    guess = suggest(value, re.findall(r"`(\w+)`", expected)) if isinstance(value, str) else None
+    hint = f"Did you mean `{guess}`?" if guess else f"Write {expected}."
+    return f"{_shown(value)} is not known here. {hint}"
+
+
+def _not_in_form(value: Any, name: str, spec: str) -> str | None:
+    """Say what was likely meant by a value of the wrong form, where that can be told."""
+    if name == "budget" and not isinstance(value, list):
+        return f"write the amount under `cap`: `budget: {{cap: {_shown(value)}}}`."
+    if name == "cut" and isinstance(value, str):
+        return "write the transition under it: `cut: {transition: cut}`."
+    if spec == "TrimSpec":
+        return (
+            f"{_shown(value)} is no trim. Write `[1.5, 4]`, or `{{in: 1.5, out: 4}}`, in seconds."
+        )
+    if spec == "Shots" and isinstance(value, str):
+        return "write the shots as a list, each on a line of its own that begins with `- `."
+    if spec == "ShotSpec" and value is None and name not in _fields("ShotSpec"):
+        return "this shot is empty. Write what is seen, or take it out."
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return f"{value} is in quotes, which make it text. Take them off."
+    return None
 
 
 def _not_text(value: Any, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from secondunit.errors import CutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,19 @@ def sample_at(frame: int, fps: Fraction, sample_rate: int) -> int:
     Every join is placed by this from the start of the film, so rounding never adds up.
     """
     return nearest(Fraction(frame * sample_rate) / fps)
+
+
+def frame_counter(tick: Fraction, start: Fraction, fps: Fraction) -> Callable[[int], int]:
+    """Make the function that tells which frame is shown at a time given in whole ticks.
+
+    `tick` and `start`, the time of frame 0, are in seconds; times are moved to the nearest frame.
+    Whole numbers only, because a film asks it thousands of times.
+    """
+    step, offset = tick * fps, start * fps
+    scale = 2 * step.denominator * offset.denominator
+    slope = 2 * step.numerator * offset.denominator
+    shift = scale // 2 - 2 * offset.numerator * step.denominator
+    return lambda ticks: (ticks * slope + shift) // scale
 
 
 def trimmed(frames: int, fps: Fraction, trim: Trim) -> tuple[int, int]:

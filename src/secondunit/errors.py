@@ -61,8 +61,21 @@ class Problem:
         if not self.source.strip():
             return head
         gutter = f"{self.line:>5} │ "
-        under = " " * (len(gutter) - 2) + "│ " + " " * (self.column - 1) + "^" * max(1, self.width)
+        before = _cells(self.source[: self.column - 1])
+        carets = _cells(self.source[self.column - 1 : self.column - 1 + self.width])
+        under = " " * (len(gutter) - 2) + "│ " + " " * before + "^" * max(1, carets)
         return f"{head}\n{gutter}{self.source}\n{under}"
+
+
+def _cells(text: str) -> int:
+    """Count the columns that `text` takes on a terminal: two for 夜 or 🎬, none for an accent."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    none = sum(unicodedata.category(c) in {"Mn", "Me", "Cf"} for c in text)
+    return len(text) + wide - none
 
 
 class SecondUnitError(Exception):
@@ -73,12 +86,16 @@ class SecondUnitError(Exception):
 
 
 class SpecError(SecondUnitError):
-    """The shot list is wrong; `problems` holds all that was found, in line order."""
+    """The shot list is wrong; `problems` holds all that was found, in line order.
+
+    `remarks` is what is doubtful besides; the text leaves it out.
+    """
 
     exit_code = EXIT_SPEC
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], remarks: Iterable[Problem] = ()) -> None:
         self.problems = tuple(sorted(problems))
+        self.remarks = tuple(remarks)
         count = len(self.problems)
         tally = f"{count} problem{'' if count == 1 else 's'}. Nothing was ordered."
         super().__init__("\n".join([*map(str, self.problems), tally]))

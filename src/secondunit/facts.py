@@ -23,6 +23,9 @@ MAX_PIXELS = 40_000_000
 """Larger pictures and frames are refused before they are decoded; 8K video has 33 million."""
 
 _DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska"}
+# ffmpeg would decode a frame to guess what our first one will tell: a tenth of a second a minute
+_CAREFUL = {"protocol_whitelist": "file", "skip_frame": "all"}
+_JITTER = Fraction(1, 900)  # seconds
 _RATES = {Fraction(n) for n in (24, 25, 30, 48, 50, 60)} | {
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)
 }
@@ -90,7 +93,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
             f"file:{path}",
             "r",
             format=_DEMUXERS[kind],
-            options={"protocol_whitelist": "file"},
+            options=_CAREFUL,
             metadata_errors="replace",
         )
     with clip:
@@ -111,7 +114,11 @@ def reading(path: Path) -> Iterator[None]:
 
 def picture_stream(clip: InputContainer, path: Path) -> VideoStream:
     """Find the moving picture of a clip, set to be decoded strictly. Raises Spoiled."""
-    stream = next(iter(clip.streams.video), None)
+    from av.stream import Disposition
+
+    cover = Disposition.attached_pic
+    moving = (stream for stream in clip.streams.video if not stream.disposition & cover)
+    stream = next(moving, None)
     if stream is None:
         only = "only sound" if clip.streams.audio else "no picture"
         raise spoiled(path, f"it has {only} in it")
@@ -122,85 +129,100 @@ def picture_stream(clip: InputContainer, path: Path) -> VideoStream:
 
 
 def probe(path: Path, *, least: int = 2) -> Facts:
-    """Read a clip's packets and its first frame, 1–15 ms for five seconds of 720p.
+    """Read a clip's packets and its first frame: 15–20 ms for five seconds of 720p.
 
     Raises Spoiled, in one sentence, for whatever is not a video of at least `least` frames.
     """
     with opened(path) as clip:
         stream = picture_stream(clip, path)
         stream.thread_type = "NONE"  # with frame threads the first frame comes out late
+        # only what the frame says of itself is wanted, not its pixels
+        stream.codec_context.options |= {"skip_loop_filter": "all", "skip_idct": "all"}
         with reading(path):
             scan = _scan(clip, stream)
         if scan.frame is None:
             raise spoiled(path, "not one frame can be decoded")
-        if len(scan.times) < least:
-            raise spoiled(path, f"it has {len(scan.times)} frame, too few for a clip")
+        if len(scan.shown) < least:
+            raise spoiled(path, f"it has {len(scan.shown)} frame, too few for a clip")
         return _facts(path, clip, stream, scan)
 
 
 class _Scan(NamedTuple):
-    times: list[Fraction]  # of displayed frames, in the order they are decoded
-    last: Fraction  # how long the last of them is shown, or 0
-    clean: bool
+    """What one pass over the packets of the picture tells."""
+
+    shown: list[int]  # when each frame appears, in ticks, in the order of decoding
+    last: int  # for how many ticks the last one stays, or 0
+    tick: Fraction  # seconds
+    clean: bool  # it opens on an IDR picture, and no packet is hidden
     frame: av.VideoFrame | None
+
+    @property
+    def times(self) -> list[int]:
+        return sorted(self.shown)
 
 
 def _scan(clip: InputContainer, stream: VideoStream) -> _Scan:
-    times: list[Fraction] = []
-    lasts: dict[Fraction, Fraction] = {}
-    clean, frame = True, None
+    shown: list[int] = []
+    latest, last, clean, frame = -1, 0, True, None
     for packet in clip.demux(stream):
         if frame is None:
             frame = next(iter(packet.decode()), None)
         if packet.pts is None or packet.is_discard:
             clean = clean and not packet.size  # the last one is empty, to flush the decoder
             continue
-        if not times:
+        if not shown:
             clean = clean and opens_on_idr(bytes(packet))
-        time = packet.pts * packet.time_base
-        times.append(time)
-        lasts[time] = (packet.duration or 0) * packet.time_base
-    return _Scan(times, lasts[max(lasts)] if lasts else Fraction(0), clean, frame)
+        shown.append(packet.pts)
+        if len(shown) == 1 or packet.pts > latest:
+            latest, last = packet.pts, packet.duration or 0
+    return _Scan(shown, last, stream.time_base or Fraction(1, 90_000), clean, frame)
 
 
-def _rate(times: Sequence[Fraction], last: Fraction, stream: VideoStream) -> tuple[Fraction, bool]:
+def _rate(scan: _Scan, stream: VideoStream) -> tuple[Fraction, bool]:
     """Find the frame rate that explains every frame's time, else the mean and True for variable."""
-    spans = times[-1] - times[0]
-    mean = (len(times) - 1) / spans if spans else 1 / (last or Fraction(1, 24))
+    times = scan.times
+    span = (times[-1] - times[0]) * scan.tick
+    last = scan.last * scan.tick
+    mean = (len(times) - 1) / span if span else 1 / (last or Fraction(1, 24))
     stated = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
     usual = sorted(_RATES, key=lambda rate: abs(rate - mean))
     # what the file states is often a mean, so only the usual rates are taken at their word
     for rate in [*_RATES.intersection(stated), *usual, *stated]:
-        # the clocks of some containers have only milliseconds
-        if all(abs(t - times[0] - k / rate) <= Fraction(1, 900) for k, t in enumerate(times)):
+        if _steady(times, scan.tick * rate, rate):
             return rate, False
-    return (len(times) / (spans + last)).limit_denominator(1001), True
+    return (len(times) / (span + last)).limit_denominator(1001), True
+
+
+def _steady(times: Sequence[int], step: Fraction, rate: Fraction) -> bool:
+    """Say whether frame k appears at k / rate; some clocks count milliseconds, so to within one.
+
+    `step` is the number of frames in a tick.
+    """
+    first, up, down = times[0], step.numerator, step.denominator
+    most = rate * _JITTER * down
+    return all(abs((t - first) * up - k * down) <= most for k, t in enumerate(times))
 
 
 def _facts(path: Path, clip: InputContainer, stream: VideoStream, scan: _Scan) -> Facts:
     assert scan.frame is not None  # noqa: S101  probe has just refused that
-    times = sorted(scan.times)
-    fps, variable = _rate(times, scan.last, stream)
-    rank = {time: at for at, time in enumerate(times)}
-    frame, context = scan.frame, stream.codec_context
-    sar = Fraction(context.sample_aspect_ratio or 1)
-    turned = frame.rotation % 180 == 90
-    width, height = _displayed(frame.width, frame.height, sar)
+    frame, context, times = scan.frame, stream.codec_context, scan.times
+    fps, variable = _rate(scan, stream)
+    held = scan.last * scan.tick or 1 / fps
+    sar = Fraction(stream.sample_aspect_ratio or 1)
+    width, height = _displayed(frame, sar)
     sound = next(iter(clip.streams.audio), None)
-    joinable = context.name == "h264" and scan.clean
-    joinable = joinable and scan.times[0] == times[0] and len(rank) == len(times)
     return Facts(
         container=sniff_file(path),
         codec=context.name,
         profile=context.profile or "",
-        width=height if turned else width,
-        height=width if turned else height,
+        width=width,
+        height=height,
         coded_width=frame.width,
         coded_height=frame.height,
         fps=fps,
         frames=len(times),
-        seconds=times[-1] - times[0] + (scan.last or 1 / fps) if variable else len(times) / fps,
-        start=times[0],
+        seconds=(times[-1] - times[0]) * scan.tick + held if variable else len(times) / fps,
+        start=times[0] * scan.tick,
         pix_fmt=frame.format.name,
         sar=sar,
         rotation=frame.rotation % 360,
@@ -208,8 +230,8 @@ def _facts(path: Path, clip: InputContainer, stream: VideoStream, scan: _Scan) -
         variable=variable,
         interlaced=bool(frame.interlaced_frame),
         alpha=_alpha(stream, frame),
-        headers=fingerprint(context.extradata) if joinable else "",
-        reorder=max(at - rank[time] for at, time in enumerate(scan.times)),
+        headers=fingerprint(context.extradata) if _joinable(stream, scan) else "",
+        reorder=_reorder(scan),
         sound=sound is not None,
         sample_rate=sound.sample_rate if sound else 0,
         channels=sound.channels if sound else 0,
@@ -217,8 +239,20 @@ def _facts(path: Path, clip: InputContainer, stream: VideoStream, scan: _Scan) -
     )
 
 
-def _displayed(width: int, height: int, sar: Fraction) -> tuple[int, int]:
-    return (nearest(width * sar), height) if sar >= 1 else (width, nearest(height / sar))
+def _joinable(stream: VideoStream, scan: _Scan) -> bool:
+    opens = scan.clean and scan.shown[0] == min(scan.shown)
+    return opens and stream.codec_context.name == "h264" and len(set(scan.shown)) == len(scan.shown)
+
+
+def _reorder(scan: _Scan) -> int:
+    rank = {time: at for at, time in enumerate(scan.times)}
+    return max(at - rank[time] for at, time in enumerate(scan.shown))
+
+
+def _displayed(frame: av.VideoFrame, sar: Fraction) -> tuple[int, int]:
+    wide, high = max(sar, Fraction(1)), max(1 / sar, Fraction(1))
+    width, height = nearest(frame.width * wide), nearest(frame.height * high)
+    return (height, width) if frame.rotation % 180 == 90 else (width, height)
 
 
 def _alpha(stream: VideoStream, frame: av.VideoFrame) -> bool:

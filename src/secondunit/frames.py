@@ -36,13 +36,22 @@ def shown(path: Path, facts: Facts, *, since: Fraction = Fraction(0)) -> Iterato
     With `since`, in seconds from the first frame, begins at some frame not later than that. Raises
     Spoiled at the first damaged frame.
     """
-    wanted = facts.start + since
+    frames = _decoded(path, facts, since)
+    first = next(frames, None)
+    if since > 0 and (first is None or when(first) > facts.start + since):
+        frames = _decoded(path, facts, Fraction(0))  # a file without a usable index
+    elif first is not None:
+        yield first
+    yield from frames
+
+
+def _decoded(path: Path, facts: Facts, since: Fraction) -> Iterator[av.VideoFrame]:
     with opened(path) as clip:
         stream = picture_stream(clip, path)
         decoder = _decoder(stream, facts)
         with reading(path):
             if since > 0:
-                clip.seek(int(wanted / _base(stream)), stream=stream)
+                clip.seek(int((facts.start + since) / _base(stream)), stream=stream)
             for packet in clip.demux(stream):
                 for frame in decoder.decode(packet):
                     if frame.is_corrupt or frame.pts is None:

@@ -61,8 +61,12 @@ class Inputs:
             except (BadAsset, OSError) as error:
                 raise UsageError(f"{error} Nothing was ordered for this shot.") from None
         path = self._made(given)
-        mime = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
-        return path.read_bytes(), path.name, mime.get(path.suffix, "video/mp4")
+        try:
+            return path.read_bytes(), path.name, MIME.get(path.suffix, "video/mp4")
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read ({error.strerror}). Nothing was ordered for this shot."
+            ) from None
 
     def _made(self, given: Made) -> Path:
         """Return the file that another step made, or the frame of it that is wanted."""

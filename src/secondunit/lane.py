@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from secondunit.errors import DiskTrouble
+from secondunit.errors import DiskTrouble, SecondUnitError
 from secondunit.ports import Doubtful, NotSent, Ordered, Rejected
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ class Lane:
     ) -> tuple[Order, Outcome]:
         order = self._ledger.intend(intent, allowance)
         outcome = gateway.create(intent.endpoint, body, shot=intent.shot)
-        return self._written(order, outcome), outcome
+        try:
+            return self._written(order, outcome), outcome
+        except DiskTrouble:
+            raise
+        except SecondUnitError as error:  # a ticket that another order has already
+            doubt = Doubtful(str(error).rstrip("."))
+            return self._written(order, doubt), doubt
 
     def _written(self, order: Order, outcome: Outcome) -> Order:
         match outcome:

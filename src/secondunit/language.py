@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -28,8 +29,9 @@ VERSION = 1
 SEED_LIMIT = 4294967295
 MAX_REFERENCES = 3
 RATIO_WORDS = ("16:9", "9:16", "1:1", "4:3", "3:4", "21:9")
-SHOT_ID = re.compile(r"[^\W_][\w .'()#&+-]{0,63}", re.UNICODE)
+SHOT_ID = re.compile(r"[^\W_][\w .'()#&+-]{0,63}")
 TAG = re.compile(r"[a-z][a-z0-9_]{2,15}")
+RATIO = r"[1-9][0-9]{0,4}:[1-9][0-9]{0,4}"
 
 # Keys that belong to the format and that this version cannot carry out yet, by model.
 LATER: dict[str, frozenset[str]] = {
@@ -51,6 +53,7 @@ LATER: dict[str, frozenset[str]] = {
     "ProfileSpec": frozenset({"performance", "takes", "upscale"}),
     "CutSpec": frozenset({"order", "titles", "handles", "cards", "duration"}),
 }
+LATER_TRANSITIONS = frozenset({"dissolve", "fade", "wipe", "slide", "dip"})
 
 
 def _fail(kind: str, message: str) -> PydanticCustomError:
@@ -58,18 +61,20 @@ def _fail(kind: str, message: str) -> PydanticCustomError:
 
 
 def _ratio(value: str) -> str:
-    match = re.fullmatch(r"(\d{1,5}):(\d{1,5})", value)
-    if not match or not all(int(side) for side in match.groups()):
+    if not re.fullmatch(RATIO, value):
         raise _fail(
             "ratio",
-            f"{value!r} is not a ratio. Write one of {', '.join(RATIO_WORDS)},"
+            f"{value[:40]!r} is not a ratio. Write one of {', '.join(RATIO_WORDS)},"
             " or pixels such as 1280:720.",
         )
     return value
 
 
 def _shot_id(value: str) -> str:
-    if not SHOT_ID.fullmatch(value) or value != value.strip():
+    value = unicodedata.normalize("NFC", value)
+    # marks over and under letters are no letters to `\w`, and Hindi or Thai cannot do without
+    bare = "".join(c for c in value if not unicodedata.category(c).startswith("M"))
+    if not SHOT_ID.fullmatch(bare) or value != value.strip() or len(value) > 64:
         raise _fail(
             "shot_id",
             f"{value[:70]!r} cannot be a shot's name. Begin with a letter or digit; use letters,"
@@ -92,6 +97,23 @@ def _label(value: Any) -> Any:
     """Take a number for the name it is meant as: `scene: 1`, `title: 1917`."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if whole else value
+
+
+def without_notes(mapping: Any) -> Any:
+    """Return a mapping without the user's own keys, which begin with `x-`."""
+    if not isinstance(mapping, dict):
+        return mapping
+    return {k: v for k, v in mapping.items() if not str(k).startswith("x-")}
+
+
+class _ByName:
+    """Marks a mapping whose keys are names that the author gives; `x-…` keys are none of them."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core), "patternProperties": {"^x-": {}}}
 
 
 def _scalar(value: Any) -> Any:
@@ -118,7 +140,7 @@ def money(value: float | str) -> int | None:
     if isinstance(value, int | float):
         return int(value) if value >= 0 else None
     match = re.fullmatch(
-        r"\s*(?P<sign>\$)?\s*(?P<number>\d{1,9}(?:\.\d{1,4})?)\s*(?P<unit>usd|credits?)?\s*",
+        r"\s*(?P<sign>\$)?\s*(?P<number>[0-9]{1,9}(?:\.[0-9]{1,4})?)\s*(?P<unit>usd|credits?)?\s*",
         value,
         re.IGNORECASE,
     )
@@ -139,9 +161,21 @@ File = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Ratio = Annotated[
     str,
     AfterValidator(_ratio),
-    Field(description="16:9, 9:16, 1:1, 4:3, 3:4, 21:9, or pixels such as 1280:720"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{RATIO}$",
+            "description": "16:9, 9:16, 1:1, 4:3, 3:4, 21:9, or pixels such as 1280:720",
+            "examples": RATIO_WORDS,
+        }
+    ),
 ]
-ShotId = Annotated[str, AfterValidator(_shot_id), Field(description="The shot's name")]
+ShotId = Annotated[str, AfterValidator(_shot_id)]
+ShotLabel = Annotated[
+    ShotId,
+    BeforeValidator(_label),
+    WithJsonSchema({"type": ["string", "integer"], "description": "A shot's name"}),
+]
 VarValue = Annotated[
     Any,
     AfterValidator(_scalar),
@@ -158,7 +192,12 @@ Amount = Annotated[
     Discriminator(
         lambda v: "text" if isinstance(v, str) else "fraction" if isinstance(v, float) else "number"
     ),
-    Field(description='Credits (500), or dollars ("$5")'),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
+            "description": 'Credits (500), or dollars ("$5")',
+        }
+    ),
 ]
 
 
@@ -169,15 +208,15 @@ class Spec(BaseModel):
 
     # The field that a bare string fills, where a string is as good as a mapping.
     text_means: ClassVar[str] = ""
+    # JSON Schemas of other short forms.
+    also: ClassVar[tuple[dict[str, Any], ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, data: Any) -> Any:
         if isinstance(data, str) and cls.text_means:
             return {cls.text_means: data}
-        if isinstance(data, dict):
-            return {k: v for k, v in data.items() if not str(k).startswith("x-")}
-        return data
+        return without_notes(data)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -186,9 +225,8 @@ class Spec(BaseModel):
         """Let the schema admit what `_read` admits: the short form, and `x-…` keys."""
         schema = handler(core)
         handler.resolve_ref_schema(schema)["patternProperties"] = {"^x-": {}}
-        if cls.text_means:
-            return {"anyOf": [{"type": "string"}, schema]}
-        return schema
+        short = [{"type": "string", "minLength": 1}] if cls.text_means else []
+        return {"anyOf": [*short, *cls.also, schema]} if short or cls.also else schema
 
 
 class ReferenceSpec(Spec):
@@ -223,6 +261,9 @@ class FirstFrameSpec(Spec):
 class TrimSpec(Spec):
     """The part of the clip that is used: `in` and `out` in seconds, or a list of the two."""
 
+    also = (
+        {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2},
+    )
     in_: Annotated[Instant, Field(alias="in")] = 0.0
     out: Seconds | None = None
 
@@ -247,7 +288,7 @@ class ShotSpec(Spec):
 
     text_means = "prompt"
 
-    shot: Annotated[ShotId, BeforeValidator(_label)] | None = None
+    shot: ShotLabel | None = None
     prompt: Text | None = None
     subject: Text | None = None
     action: Text | None = None
@@ -268,7 +309,7 @@ class ShotSpec(Spec):
     source: (
         Annotated[File, Field(description="The video to edit: a file or another shot")] | None
     ) = None
-    continues: ShotId | None = None
+    continues: ShotLabel | None = None
     clip: Annotated[File, Field(description="Use this file as it is; costs nothing")] | None = None
     seed: Seed | None = None
     ratio: Ratio | None = None
@@ -290,6 +331,9 @@ class SubjectSpec(Spec):
     references: Annotated[list[File], Field(max_length=MAX_REFERENCES)] | None = None
 
 
+Subjects = Annotated[dict[TagName, SubjectSpec], BeforeValidator(without_notes), _ByName]
+
+
 class ProfileSpec(Spec):
     """Which model does which kind of work."""
 
@@ -302,14 +346,6 @@ class CutSpec(Spec):
     """How the shots are joined."""
 
     transition: Literal["cut"] = "cut"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _later(cls, data: Any) -> Any:
-        wanted = data.get("transition", "cut") if isinstance(data, dict) else "cut"
-        if wanted in {"dissolve", "fade", "wipe", "slide", "dip"}:
-            raise _fail("later", f"the transition `{wanted}` is not built yet. Use `cut` for now.")
-        return data
 
 
 class BudgetSpec(Spec):
@@ -324,7 +360,10 @@ def _list_or_mapping(value: Any) -> str:
 
 
 Shots = Annotated[
-    Annotated[list[ShotSpec], Tag("list")] | Annotated[dict[ShotId, ShotSpec], Tag("mapping")],
+    Annotated[list[ShotSpec], Tag("list")]
+    | Annotated[
+        dict[ShotId, ShotSpec], BeforeValidator(without_notes), _ByName, Tag("mapping")
+    ],
     Discriminator(_list_or_mapping),
     Field(description="The shots in film order: a list, or a mapping from name to shot"),
 ]
@@ -354,10 +393,12 @@ class ShotListSpec(Spec):
     ratio: Ratio | None = None
     vars: dict[str, VarValue] | None = None
     defaults: ShotSpec | None = None
-    cast: dict[TagName, SubjectSpec] | None = None
-    locations: dict[TagName, SubjectSpec] | None = None
-    looks: dict[TagName, SubjectSpec] | None = None
-    profiles: dict[Line, ProfileSpec] | None = None
+    cast: Subjects | None = None
+    locations: Subjects | None = None
+    looks: Subjects | None = None
+    profiles: (
+        Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), _ByName] | None
+    ) = None
     quality: Line | None = None
     budget: BudgetSpec | None = None
     cut: CutSpec | None = None

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -133,11 +133,13 @@ class Ledger:
         """Open the ledger at `path`, or begin it. Raises DiskTrouble, UsageError."""
         self.path = path
         self._lock = threading.RLock()
-        with self._mapped():
+        with self._mapped(), ExitStack() as undo:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            undo.callback(self._db.close)
             self._db.row_factory = sqlite3.Row
             self._prepare()
+            undo.pop_all()
 
     def close(self) -> None:
         """Close the file."""
@@ -240,20 +242,28 @@ class Ledger:
 
     def _prepare(self) -> None:
         db = self._db
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000",
+        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL",
                        "foreign_keys=ON", "trusted_schema=OFF", "fullfsync=1"):  # fmt: skip
             db.execute(f"PRAGMA {pragma}")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            self._begin()
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise UsageError(
                 f"{self.path} was written by a newer Second Unit (ledger version {version}, this"
                 f" one reads {VERSION}). Update Second Unit. Nothing was ordered."
             )
-        if version == 0:
-            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
-        elif db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise _damaged(self.path)
         self._warm()
+
+    def _begin(self) -> None:
+        with self._commit() as db:
+            if db.execute("PRAGMA user_version").fetchone()[0]:
+                return  # another process was quicker
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version={VERSION}")
 
     def _warm(self) -> None:
         """Grow the journal file now: a commit then overwrites it, and fits on a full disk.
@@ -335,17 +345,19 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
+            cause = getattr(error, "sqlite_errorname", "")  # only errors of SQLite itself have one
+            if cause.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
                 raise _damaged(self.path) from error
             raise DiskTrouble(
                 f"The ledger {self.path} cannot be written ({error}). Make room or repair the disk,"

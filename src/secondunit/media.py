@@ -53,8 +53,8 @@ def verify(path: Path, *, expect: Expectation | None = None) -> tuple[Facts, tup
     """Decode all of a clip, strictly; return its facts and a warning for each thing doubtful.
 
     Damaged frames, and fewer frames than packets, raise Spoiled. What is merely not as ordered
-    (`expect`), black or frozen was paid for, and is a sentence to show. 0.05–0.3 s for five
-    seconds of 720p.
+    (`expect`), black or frozen was paid for, and is a sentence to show. Five
+    seconds of 720p take a processor half a second.
     """
     from secondunit.frames import Look, shown
     from secondunit.sound import decoded

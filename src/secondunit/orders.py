@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import brief, keys
 from secondunit.document import suggest
 from secondunit.language import RATIO_WORDS
-from secondunit.plan import File, Made, Request, Step
+from secondunit.plan import File, Link, Made, Request, Step, fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secondunit.catalog import Catalog, Variant
+    from secondunit.catalog import Catalog, Model, Variant
     from secondunit.document import Where
     from secondunit.errors import Problem
     from secondunit.plan import Input
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Work = Literal["still", "video", "edit"]
 
 DEFAULT_SECONDS = 5
+LARGEST_WORD = 64  # 21:9 is a shape in words; every side in pixels is larger
+SOMEWHERE = "https://example.com/input"
 
 
 class Unroutable(Exception):
@@ -44,7 +48,7 @@ class OrderDesk:
     # --- noting -------------------------------------------------------------------------------
 
     def fail(self, where: Where, message: str) -> Unroutable:
-        """Note a problem and return the error to raise."""
+        """Note a problem and return the error to raise, if there is nothing more to look at."""
         self.problems.append(self.shotlist.document.problem(where, message))
         return Unroutable()
 
@@ -66,10 +70,9 @@ class OrderDesk:
             self.gateway, work
         )
 
-    def animates(self, model: str, shot: Shot) -> bool:
-        """Say whether a model makes the shot's ratio from a picture."""
-        variant = self.catalog.variant(model, "image_to_video", self.gateway)
-        return variant is not None and variant.pixels(self.ratio(shot)) is not None
+    def animates(self, model: str) -> bool:
+        """Say whether a model makes video from a picture."""
+        return self._offers(model, "image_to_video")
 
     def variant(self, shot: Shot, work: Work, endpoint: str) -> Variant:
         """Return the model for a kind of work on an endpoint. Raises Unroutable."""
@@ -85,23 +88,20 @@ class OrderDesk:
         return ("profiles", quality, work) if quality in self.shotlist.profiles else ("quality",)
 
     def _no_model(self, name: str, endpoint: str) -> str:
+        offered = [n for n in self.catalog.names(self.gateway) if self._offers(n, endpoint)]
+        these = f"These do: {', '.join(offered)}."
         if obituary := self.catalog.obituary(name, self.gateway):
-            return f"{obituary}."
-        offered = [
-            n
-            for n in self.catalog.names(self.gateway)
-            if self.catalog.variant(n, endpoint, self.gateway)
-        ]
-        if self.catalog.model(name, self.gateway):
-            what = {
-                "image_to_video": "makes no video from a picture",
-                "video_to_video": "edits no video",
-                "text_to_image": "makes no stills",
-            }.get(endpoint, f"is not offered on {endpoint}")
-            return f"{name} {what}. These do: {', '.join(offered)}."
+            return f"{obituary}." if "; use" in obituary else f"{obituary}. {these}"
+        if model := self.catalog.model(name, self.gateway):
+            return f"{_inability(model, endpoint)} {these}"
+        if reason := self.catalog.left_out.get(name):
+            return f"{name} cannot be ordered yet: {reason}. {these}"
         guess = suggest(name, self.catalog.names(self.gateway))
-        hint = f"Did you mean `{guess}`?" if guess else f"These can do it: {', '.join(offered)}."
-        return f"{self.gateway} has no model called {name}. {hint}"
+        hint = f"Did you mean `{guess}`?" if guess else these.replace("do:", "can do it:")
+        return f"{self.gateway} has no model called {name[:60]}. {hint}"
+
+    def _offers(self, name: str, endpoint: str) -> bool:
+        return self.catalog.variant(name, endpoint, self.gateway) is not None
 
     def still_variant(self, shot: Shot, pictures: int) -> Variant:
         """Return the profile's model for stills, or the first that takes so many references."""
@@ -112,9 +112,11 @@ class OrderDesk:
                 return variant
             if name == named and variant is None:
                 raise self.fail(self._profile_place("still"), self._no_model(name, "text_to_image"))
+        what = f"{pictures} reference pictures" if pictures else "words alone"
         raise self.fail(
             shot.where,
-            f"no model of {self.gateway} makes a still from {pictures} reference pictures.",
+            f"no model of {self.gateway} makes a still from {what}."
+            f" Give {'fewer' if pictures else 'a `reference`, or a `first_frame`'}.",
         )
 
     # --- the order ----------------------------------------------------------------------------
@@ -136,17 +138,24 @@ class OrderDesk:
         body = {"model": variant.model, **body}
         if text and variant.takes("promptText"):
             body["promptText"] = text
-        self._check_prompt(shot, variant, text)
-        if variant.ratios and "videoUri" not in body:
-            body["ratio"] = ratio or self._pixels(shot, variant)
-            size = _size(body["ratio"]) or size
-        if variant.durations and kind == "take" and "videoUri" not in body:
-            body["duration"] = seconds = self._seconds(shot, variant)
-        if variant.takes("contentModeration") and shot.spec.moderation:
-            body["contentModeration"] = {"publicFigureThreshold": shot.spec.moderation}
-        seed = self._seed(shot, variant, body)
-        if seed is not None:
-            body["seed"] = seed
+        noted, length = len(self.problems), seconds
+        with suppress(Unroutable):
+            self._check_prompt(shot, variant, text)
+        with suppress(Unroutable):
+            if variant.ratios and "videoUri" not in body:
+                body["ratio"] = ratio or self._pixels(shot, variant)
+                size = pixels(body["ratio"]) or size
+        with suppress(Unroutable):
+            if variant.durations and kind == "take" and "videoUri" not in body:
+                body["duration"] = length = self._seconds(shot, variant)
+        body |= self._moderation(shot, variant)
+        with suppress(Unroutable):
+            seed = self._seed(shot, variant, body)
+            body |= {} if seed is None else {"seed": seed}
+        if len(self.problems) == noted:
+            self._check_body(shot, variant, body)
+        if len(self.problems) > noted:
+            raise Unroutable
         request = Request(variant.endpoint, variant.model, body)
         home = "backlot" if self.catalog.gateways[self.gateway].free else self.gateway
         needs = tuple(i.key for i in request.inputs() if isinstance(i, Made))
@@ -158,20 +167,34 @@ class OrderDesk:
             needs=tuple(dict.fromkeys(needs)),
             request=request,
             seed=seed,
-            seconds=None if kind == "still" else seconds,
+            seconds=None if kind == "still" else length,
             size=size,
             credits=variant.credits(body, seconds),
         )
+
+    def _moderation(self, shot: Shot, variant: Variant) -> dict[str, Any]:
+        chosen = shot.spec.moderation
+        if chosen and variant.takes("contentModeration"):
+            return {"contentModeration": {"publicFigureThreshold": chosen}}
+        if chosen and shot.owns("moderation"):
+            self._unused(shot, "moderation", f"{variant.model} takes no moderation")
+        return {}
+
+    def _unused(self, shot: Shot, name: str, why: str) -> None:
+        self.remark(shot.at(name), "unused", f"{why}; it is not sent.")
+
+    def _check_body(self, shot: Shot, variant: Variant, body: Mapping[str, Any]) -> None:
+        """Hold the body against the catalogue: what the gateway would refuse is never planned."""
+        sent = fill(body, lambda given: given.url if isinstance(given, Link) else SOMEWHERE)
+        for issue in self.catalog.validate(variant.endpoint, sent, self.gateway):
+            field = ".".join(map(str, issue.path))
+            self.fail(shot.where, f"{variant.model} would refuse `{field}`: {issue.message}")
 
     def _seed(self, shot: Shot, variant: Variant, body: Mapping[str, Any]) -> int | None:
         seed, limit = shot.spec.seed, variant.seed_limit
         if limit is None:
             if seed is not None and shot.owns("seed"):
-                self.remark(
-                    shot.at("seed"),
-                    "unused-seed",
-                    f"{variant.model} takes no seed; it is not sent.",
-                )
+                self._unused(shot, "seed", f"{variant.model} takes no seed")
             return None
         if seed is None:
             described = Request(variant.endpoint, variant.model, body).described()
@@ -192,30 +215,36 @@ class OrderDesk:
 
     def _pixels(self, shot: Shot, variant: Variant) -> str:
         ratio = self.ratio(shot)
-        pixels = variant.pixels(ratio)
-        if pixels is None:
+        found = variant.pixels(ratio)
+        if found is None:
             raise self.fail(
                 self._ratio_place(shot),
-                f"{variant.model} cannot make {ratio} here. It makes {', '.join(variant.ratios)}.",
+                f"{variant.model} cannot make {ratio}. It makes {', '.join(variant.ratios)}.",
             )
-        return pixels
+        return found
 
     def word(self, shot: Shot, variant: Variant) -> str:
         """Return the shot's ratio as the word nearest to it, for outpainting an edit."""
-        wanted = _size(self.ratio(shot)) or (16, 9)
+        aspect = _aspect(self.ratio(shot))
         words = variant.choices.get("targetAspectRatio") or RATIO_WORDS
-        return min(words, key=lambda word: abs(_aspect(word) / (wanted[0] / wanted[1]) - 1))
+        return min(words, key=lambda word: abs(_aspect(word) / aspect - 1))
 
     def still_ratio(self, shot: Shot, variant: Variant, video: Variant) -> str:
-        """Return the still's size: the video's own where it is offered, else the nearest shape."""
+        """Return the still's size: the video's own where it is offered, else the nearest shape.
+
+        A shape that the video model takes no pictures of is left for it to crop.
+        """
         wanted = self._pixels(shot, video) if video.ratios else self.ratio(shot)
-        aspect = _aspect(wanted)
-        target = _size(wanted) or (1280, 720)
-        return variant.pixels(wanted) or min(
-            (ratio for ratio in variant.ratios if _size(ratio)),
+        low, high = video.aspect or (0, math.inf)
+        same = variant.pixels(wanted)
+        if same and low <= _aspect(same) <= high:
+            return same
+        aspect, target = _aspect(wanted), math.prod(pixels(wanted) or (1280, 720))
+        return min(
+            (ratio for ratio in variant.ratios if low <= _aspect(ratio) <= high),
             key=lambda r: (
                 round(abs(_aspect(r) / aspect - 1), 2),
-                abs(_area(r) - target[0] * target[1]),
+                abs(math.prod(pixels(r) or (0,)) - target),
             ),
         )
 
@@ -231,10 +260,14 @@ class OrderDesk:
             return min(allowed, key=lambda s: (abs(s - DEFAULT_SECONDS), -s))
         if wanted != int(wanted) or not durations.allows(int(wanted)):
             longer = [s for s in range(int(wanted), 61) if s >= wanted and durations.allows(s)]
-            way = f" Order {longer[0]} and shorten it with `trim`." if longer else ""
+            way = (
+                f"Order {longer[0]} and shorten it with `trim`."
+                if longer
+                else "Make it two shots, the second of which `continues` the first."
+            )
             raise self.fail(
                 shot.at("duration"),
-                f"{variant.model} makes {durations} seconds, not {wanted:g}.{way}",
+                f"{variant.model} makes {durations} seconds, not {wanted:g}. {way}",
             )
         return int(wanted)
 
@@ -242,24 +275,28 @@ class OrderDesk:
 
     def _check_prompt(self, shot: Shot, variant: Variant, text: str) -> None:
         if not text and "promptText" in variant.required:
-            raise self.fail(shot.where, f"{variant.model} needs a `prompt`.")
+            raise self.fail(shot.where, f"{variant.model} needs words. Write a `prompt`.")
         length = len(text.encode("utf-16-le")) // 2
         if variant.prompt_limit and length > variant.prompt_limit:
             where = shot.at("prompt") if shot.spec.prompt else shot.where
             raise self.fail(
                 where,
-                f"the prompt has {length} characters as {variant.model} counts"
-                f" them; it takes {variant.prompt_limit}. Shorten it.",
+                f"the prompt has {length} characters as {variant.model} counts them, with all that"
+                f" is added to it; at most {variant.prompt_limit} are taken. Shorten it.",
             )
 
-    def check_aspect(self, where: Where, variant: Variant, aspect: float) -> None:
+    def check_aspect(
+        self, where: Where, variant: Variant, size: tuple[int, int] | None, way: str = "Crop it."
+    ) -> None:
         """Refuse a picture of a shape that the model does not take. Raises Unroutable."""
-        low, high = variant.aspect or (0, 1e9)
-        if not low <= aspect <= high:
+        if size is None or variant.aspect is None:
+            return
+        low, high = variant.aspect
+        if not low <= size[0] / size[1] <= high:
             raise self.fail(
                 where,
-                f"the picture is {aspect:.2f} times as wide as high;"
-                f" {variant.model} takes {low:g} to {high:g}. Crop it.",
+                f"it is {size[0]}×{size[1]}, {size[0] / size[1]:.2f} times as wide as"
+                f" high; {variant.model} takes {low:g} to {high:g}. {way}",
             )
 
     def check_source(
@@ -280,8 +317,7 @@ class OrderDesk:
                     f"the source lasts {seconds:.1f} s; {variant.model} takes"
                     f" {low:g} to {high:g} s. Cut it to length first.",
                 )
-        if variant.aspect and size:
-            self.check_aspect(where, variant, size[0] / size[1])
+        self.check_aspect(where, variant, size, "Crop it, or choose another `model`.")
         fps = what.asset.fps if isinstance(what, File) else None
         if variant.source_fps and fps and fps > variant.source_fps + 0.01:
             raise self.fail(
@@ -300,16 +336,30 @@ class OrderDesk:
             self.remark(where, code, message)
 
 
-def _size(ratio: str) -> tuple[int, int] | None:
+def _inability(model: Model, endpoint: str) -> str:
+    """Say what a model cannot do, and what it is for."""
+    if endpoint == "video_to_video":
+        return f"{model.name} edits no video."
+    if endpoint == "text_to_image":
+        return f"{model.name} makes no stills."
+    return {
+        "edit": f"{model.name} only edits. Give this shot a `source`, or choose another model.",
+        "still": f"{model.name} makes stills, not video; it belongs under `profiles`, as `still`.",
+        "performance": f"{model.name} needs a `performance`, which is not built yet.",
+    }.get(model.work, f"{model.name} makes no video from a picture.")
+
+
+def _sides(ratio: str) -> tuple[int, int]:
     left, _, right = ratio.partition(":")
-    return (int(left), int(right)) if left.isdigit() and right.isdigit() else None
+    return (int(left), int(right)) if left.isdigit() and right.isdigit() else (16, 9)
+
+
+def pixels(ratio: str) -> tuple[int, int] | None:
+    """Return width and height of a ratio in pixels; None for one in words, such as 16:9."""
+    sides = _sides(ratio)
+    return sides if max(sides) > LARGEST_WORD else None
 
 
 def _aspect(ratio: str) -> float:
-    width, height = _size(ratio) or (16, 9)
+    width, height = _sides(ratio)
     return width / height
-
-
-def _area(ratio: str) -> int:
-    width, height = _size(ratio) or (0, 0)
-    return width * height

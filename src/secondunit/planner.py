@@ -8,13 +8,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from secondunit import catalog as catalogue
-from secondunit.assets import LINK, Library
-from secondunit.cut import Profile, Trim
+from secondunit.assets import Library
+from secondunit.cut import Profile, Trim, length, trimmed
 from secondunit.document import suggest
-from secondunit.errors import SpecError, UsageError
-from secondunit.orders import OrderDesk, Unroutable
+from secondunit.errors import CutError, SpecError, UsageError
+from secondunit.orders import OrderDesk, Unroutable, pixels
 from secondunit.plan import CutEntry, Plan
-from secondunit.routes import Router
+from secondunit.routes import Router, openings, waits_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -76,31 +76,29 @@ class _Planner:
         library = Library(shotlist.document.folder, choices.roots)
         self.desk = OrderDesk(shotlist, self.catalog, self.gateway, self._models(choices))
         self.router = Router(self.desk, library)
+        self.stuck: set[str] = set()
 
     def plan(self) -> Plan:
-        ordered = self._in_order()
         steps: dict[str, Step] = {}
-        for shot in ordered:
-            if shot.broken:
-                continue
+        for shot in self._in_order():
             try:
-                for step in self.router.route(shot):
+                for step in self._routed(shot):
                     steps.setdefault(step.key, step)
             except Unroutable:
-                continue
+                self.router.look_over(shot)
         self._check_lost_comments()
         self._check_prices_age()
+        profile, cut = self._profile(), self._cut()
         self.problems += self.desk.problems
-        profile = self._profile()
+        remarks = tuple(sorted(dict.fromkeys(self.desk.doubts)))
         if self.problems or profile is None:
-            raise SpecError(dict.fromkeys(self.problems))
+            raise SpecError(dict.fromkeys(self.problems), remarks)
         return Plan(
             title=self.shotlist.title, name=self.shotlist.name,
             file=self.shotlist.document.file, folder=str(self.shotlist.document.folder),
             slate=self.shotlist.slate, gateway=self.gateway,
             free=self.catalog.gateways[self.gateway].free, quality=self.quality,
-            profile=profile, steps=tuple(steps.values()), cut=self._cut(),
-            remarks=tuple(sorted(dict.fromkeys(self.desk.doubts))),
+            profile=profile, steps=tuple(steps.values()), cut=cut, remarks=remarks,
             cap=self.shotlist.cap, per_shot=self.shotlist.per_shot,
         )  # fmt: skip
 
@@ -121,45 +119,54 @@ class _Planner:
         own = self.shotlist.profiles.get(self.quality)
         return models | (own.model_dump(exclude_none=True) if own else {})
 
+    def _routed(self, shot: Shot) -> list[Step]:
+        if shot.broken or shot.id in self.stuck:
+            raise Unroutable
+        return self.router.route(shot)
+
     def _in_order(self) -> list[Shot]:
-        """Return the shots so that each comes after those it depends on; name every cycle."""
+        """Return the shots of the film and all they need, each after the one it depends on.
+
+        A shot waits for one other at most, so following that leads to a beginning or round a ring.
+        Shots of a ring are noted as stuck.
+        """
         by_name = {shot.id: shot for shot in self.shotlist.shots}
         ordered: dict[str, Shot] = {}
         for first in self.shotlist.shots:
-            path: dict[str, None] = {}
-            todo = [first.id]
-            while todo:
-                name = todo[-1]
-                waiting = [] if name in ordered else [
-                    up for up in _upstream(by_name[name], by_name) if up not in ordered
-                ]  # fmt: skip
-                if not waiting:
-                    ordered.setdefault(name, by_name[name])
-                    path.pop(name, None)
-                    todo.pop()
-                    continue
-                path[name] = None
-                if waiting[0] in path:
-                    self._report_cycle(by_name, [*path], waiting[0])
-                    return []
-                todo.append(waiting[0])
+            chain: dict[str, Shot] = {}
+            name = None if first.spec.omit else first.id
+            while name and name not in ordered and name not in chain:
+                chain[name] = by_name[name]
+                name = waits_for(by_name[name], by_name)
+            if name in chain:
+                self._report_ring(list(chain.values()), name)
+            ordered |= dict(reversed(chain.items()))
+        if self.shotlist.shots and not ordered:
+            self._complain((), "every shot is omitted, so there is no film. Take one `omit` out.")
         return list(ordered.values())
 
-    def _report_cycle(self, by_name: Mapping[str, Shot], path: list[str], back_to: str) -> None:
-        ring = [*path[path.index(back_to) :], back_to]
-        shot = by_name[path[-1]]
-        field = next(f for f in ("continues", "source", "first_frame") if f in shot.origins)
-        self._complain(
-            shot.at(field),
-            f"these shots wait for each other: {' → '.join(ring)}. Let one of them begin on its own.",
-        )
+    def _report_ring(self, chain: list[Shot], back_to: str) -> None:
+        ring = chain[[shot.id for shot in chain].index(back_to) :]
+        place = {shot.id: at for at, shot in enumerate(self.shotlist.shots)}
+        first = min(range(len(ring)), key=lambda at: place[ring[at].id])
+        ring = ring[first:] + ring[:first]
+        self.stuck |= {shot.id for shot in ring}
+        what = "this shot waits for itself. Let it begin on its own, or on another shot."
+        if len(ring) > 1:
+            names = " → ".join(shot.id for shot in (*ring, ring[0]))
+            what = f"these shots wait for each other: {names}. Let one of them begin on its own."
+        self._complain(ring[0].at(openings(ring[0])[0]), what)
 
     def _profile(self) -> Profile | None:
         ratio = self.shotlist.ratio
-        size = FILM_SIZES.get(ratio)
+        size = FILM_SIZES.get(ratio) or pixels(ratio)
         if size is None:
-            width, _, height = ratio.partition(":")
-            size = int(width), int(height)
+            self._complain(
+                ("ratio",),
+                f"{ratio} is no shape that a film has here. Write {', '.join(FILM_SIZES)}, or the"
+                " film's pixels, such as 1280:720.",
+            )
+            return None
         if not 16 <= min(size) <= max(size) <= 4096 or size[0] % 2 or size[1] % 2:
             self._complain(
                 ("ratio",),
@@ -171,7 +178,19 @@ class _Planner:
 
     def _cut(self) -> tuple[CutEntry, ...]:
         kept = [shot for shot in self.shotlist.shots if not shot.spec.omit]
-        return tuple(CutEntry(shot.id, self.router.made[shot.id].key, _trim(shot)) for shot in kept)
+        made = [(shot, self.router.made[shot.id]) for shot in kept if shot.id in self.router.made]
+        return tuple(CutEntry(shot.id, step.key, self._trim(shot, step)) for shot, step in made)
+
+    def _trim(self, shot: Shot, step: Step) -> Trim:
+        """Return the part that is used, which has to lie inside of what is ordered."""
+        trim, fps = _trim(shot), self.shotlist.fps
+        if shot.spec.trim and step.seconds:
+            frames = length(Fraction(step.seconds).limit_denominator(100_000), fps)
+            try:
+                trimmed(frames, fps, trim)
+            except CutError as error:
+                self._complain(shot.at("trim"), _lower(str(error)))
+        return trim
 
     def _check_lost_comments(self) -> None:
         document = self.shotlist.document
@@ -196,13 +215,8 @@ class _Planner:
             )
 
 
-def _upstream(shot: Shot, known: Mapping[str, Shot]) -> list[str]:
-    """Return the shots that `shot` is made from, as far as they exist."""
-    spec = shot.spec
-    frame = spec.first_frame.from_ if spec.first_frame else None
-    source = spec.source if spec.source and not LINK.match(spec.source) else None
-    names = (spec.continues, source, frame.rpartition(".")[0] if frame else None)
-    return [name for name in names if name is not None and name in known]
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _trim(shot: Shot) -> Trim:

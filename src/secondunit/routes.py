@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from secondunit import brief, keys
-from secondunit.assets import LINK, Asset, BadAsset
+from secondunit.assets import LINK
 from secondunit.document import suggest
+from secondunit.lookbook import Lookbook, Sent
 from secondunit.orders import OrderDesk, Unroutable
-from secondunit.plan import File, Link, Made, Step
+from secondunit.plan import File, Made, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from secondunit.assets import Kind, Library
     from secondunit.catalog import Variant
-    from secondunit.document import Where
     from secondunit.plan import Input
     from secondunit.shotlist import Shot
 
-SMALL_SIDE = 640  # pixels; guidance for pictures, docs.dev.runwayml.com/assets/inputs
-BLURRED = 4.0  # spread of edges below which a photograph looks out of focus; measured on samples
+MOST_NAMED = 12  # shots that a message lists
 # The exclusive ways a shot can begin, and what keeping each one means.
 OPENINGS = {
     "clip": "use that file as it is",
@@ -29,14 +32,39 @@ OPENINGS = {
 }
 
 
+UNSENT_WITH_CLIP = (
+    "prompt", "subject", "action", "size", "angle", "lens", "camera", "environment", "lighting",
+    "reference", "references", "seed", "ratio", "model", "moderation",
+)  # fmt: skip
+
+
+def openings(shot: Shot) -> list[str]:
+    """Return the exclusive ways in which the shot is told to begin; its own count before defaults'."""
+    given = [name for name in OPENINGS if getattr(shot.spec, name) is not None]
+    return [name for name in given if shot.owns(name)] or given
+
+
+def waits_for(shot: Shot, known: Collection[str]) -> str | None:
+    """Return the one of the shots called `known` that has to be made before this one."""
+    spec = shot.spec
+    frame = spec.first_frame.from_ if spec.first_frame else None
+    names = {
+        "continues": spec.continues,
+        "source": spec.source,
+        "first_frame": frame.rpartition(".")[0] if frame else None,
+    }
+    name = _composed(names.get(next(iter(openings(shot)), "")) or "")
+    return name if name in known else None
+
+
 @dataclass(frozen=True)
-class Sent:
-    """A picture that goes into an order, its tag if it has one, and where it is named."""
+class Footage:
+    """A video to edit, and what it is called; `seconds` and `size` are None where not known."""
 
     what: Input
-    tag: str | None
-    where: Where
-    asset: Asset | None = None
+    called: str
+    seconds: float | None = None
+    size: tuple[int, int] | None = None
 
 
 class Router:
@@ -46,23 +74,21 @@ class Router:
         """Have orders written out by `desk`, and files looked up in `library`."""
         self.desk = desk
         self.shotlist = desk.shotlist
-        self.library = library
+        self.looks = Lookbook(desk, library)
+        self.names = tuple(shot.id for shot in desk.shotlist.shots)
         self.made: dict[str, Step] = {}
 
     def route(self, shot: Shot) -> list[Step]:
         """Return the steps of one shot, its clip last. Raises Unroutable, with problems noted."""
         opening = self._opening(shot)
         text = brief.compose(shot.spec)
+        self._check_names(shot, text)
         if opening == "clip":
             steps = [self._own_clip(shot)]
         elif opening == "source":
             steps = [self._edit(shot, text)]
         elif opening == "continues":
-            upstream = self._upstream(shot, str(shot.spec.continues), "continues")
-            frame = Sent(Made(upstream.key, "last"), None, shot.at("continues"))
-            steps = [
-                self._animate(shot, text, frame, f"opens on the last frame of {upstream.shot}")
-            ]
+            steps = [self._continue(shot, text)]
         elif opening == "first_frame":
             steps = self._from_first_frame(shot, text)
         else:
@@ -70,12 +96,26 @@ class Router:
         self.made[shot.id] = steps[-1]
         return steps
 
+    def look_over(self, shot: Shot) -> None:
+        """Note what is wrong with the files and names of a shot that cannot be routed."""
+        spec, upstream = shot.spec, waits_for(shot, frozenset(self.names))
+        with suppress(Unroutable):
+            self.looks.own(shot)
+        frame = spec.first_frame.file if spec.first_frame else None
+        files: tuple[tuple[str, str | None, Kind], ...] = (
+            ("clip", spec.clip, "footage"),
+            ("source", None if upstream else spec.source, "footage"),
+            ("first_frame", frame, "picture"),
+        )
+        for field, name, kind in files:
+            if name and field in openings(shot) and not LINK.match(name):
+                with suppress(Unroutable):
+                    self.looks.file(name, kind, shot.at(field))
+
     # --- what the shot is given ---------------------------------------------------------------
 
     def _opening(self, shot: Shot) -> str | None:
-        given = [name for name in OPENINGS if getattr(shot.spec, name) is not None]
-        own = [name for name in given if shot.owns(name)]
-        chosen = own or given
+        chosen = openings(shot)
         if len(chosen) > 1:
             first, second = chosen[:2]
             raise self.desk.fail(
@@ -86,84 +126,62 @@ class Router:
         return chosen[0] if chosen else None
 
     def _upstream(self, shot: Shot, name: str, by: str) -> Step:
+        name = _composed(name)
         if name in self.made:
             return self.made[name]
-        known = [other.id for other in self.shotlist.shots]
-        if name in known:
+        if name in self.names:
             raise Unroutable  # that shot has a problem of its own, which is already noted
-        guess = suggest(name, known)
-        hint = f" Did you mean `{guess}`?" if guess else f" The shots are {', '.join(known[:12])}."
-        raise self.desk.fail(shot.at(by), f"there is no shot called `{name}`.{hint}")
-
-    def _file(self, name: str, kind: Kind, where: Where) -> Asset:
-        try:
-            return self.library.get(name, kind)
-        except BadAsset as bad:
-            raise self.desk.fail(where, str(bad)) from None
-
-    def _picture(self, name: str, where: Where, tag: str | None = None) -> Sent:
-        if LINK.match(name):
-            if not name.startswith("https://"):
-                raise self.desk.fail(
-                    where, "a linked picture has to be https. Use https, or a file."
-                )
-            return Sent(Link(name), tag, where)
-        asset = self._file(name, "picture", where)
-        if min(asset.width, asset.height) < SMALL_SIDE:
-            self.desk.remark(
-                where,
-                "small-reference",
-                f"the picture is {asset.width}×{asset.height};"
-                f" below {SMALL_SIDE} pixels a side it guides poorly. Use a larger one.",
-            )
-        if asset.sharpness is not None and asset.sharpness < BLURRED:
-            self.desk.remark(
-                where,
-                "blurred-reference",
-                "the picture looks blurred or empty; the model will copy that. Use a sharp one.",
-            )
-        return Sent(File(asset), tag, where, asset)
-
-    def _looks(self, shot: Shot, text: str) -> list[Sent]:
-        """Return the pictures that say what the shot should look like: its own, then its cast's."""
-        spec = shot.spec
-        own = [(spec.reference, shot.at("reference"))] if spec.reference else []
-        own += [(r, shot.at("references", i)) for i, r in enumerate(spec.references or [])]
-        looks = [self._picture(r.file, where, r.tag) for r, where in own]
-        tags = {look.tag for look in looks if look.tag}
-        for name in brief.mentions(text):
-            subject = self.shotlist.subjects.get(name)
-            if subject is None and name not in tags:
-                self._unknown_tag(shot, name)
-            for number, (file, where) in enumerate(subject.references if subject else ()):
-                looks.append(self._picture(file, where, name if number == 0 else None))
-        if len(looks) > 3:
-            raise self.desk.fail(
-                shot.where,
-                f"{len(looks)} reference pictures come together here, with"
-                " those of the cast, location and look; at most 3 are taken.",
-            )
-        return looks
-
-    def _unknown_tag(self, shot: Shot, name: str) -> None:
-        guess = suggest(name, self.shotlist.subjects)
-        hint = (
-            f" Did you mean @{guess}?"
-            if guess
-            else " Name it under `cast`, `locations` or `looks`."
+        raise self.desk.fail(
+            shot.at(by), f"there is no shot called `{name}`.{_nearest(name, self.names)}"
         )
-        self.desk.remark(shot.at("prompt"), "unknown-tag", f"nothing is called @{name}.{hint}")
+
+    def _check_names(self, shot: Shot, text: str) -> None:
+        """Note whoever is named and not known; a mention that is no misspelling may be meant so."""
+        for field, kind in (("location", "locations"), ("look", "looks")):
+            name, subjects = getattr(shot.spec, field), self.shotlist.subjects.values()
+            known = [subject.name for subject in subjects if subject.kind == kind]
+            if name and name not in known:
+                hint = _nearest(name, known) or f" Describe it under `{kind}`."
+                self.desk.fail(shot.at(field), f"there is no {field} called `{name}`.{hint}")
+        own = [
+            *([shot.spec.reference] if shot.spec.reference else []),
+            *(shot.spec.references or []),
+        ]
+        tags = {*self.shotlist.subjects, *(r.tag for r in own if r.tag)}
+        given = (shot.spec.location, shot.spec.look)
+        for name in brief.mentions(text):
+            if name not in tags and name not in given:
+                self._unknown_tag(shot, name, tags)
+
+    def _unknown_tag(self, shot: Shot, name: str, tags: Collection[str]) -> None:
+        where = shot.at("prompt") if shot.spec.prompt else shot.where
+        if guess := suggest(name, tags):
+            self.desk.fail(where, f"nothing is called @{name}. Did you mean @{guess}?")
+        else:
+            self.desk.remark(
+                where,
+                "unknown-tag",
+                f"nothing is called @{name}, so the model reads it as a word."
+                " Name it under `cast`, `locations` or `looks`.",
+            )
 
     # --- the roads ----------------------------------------------------------------------------
 
     def _own_clip(self, shot: Shot) -> Step:
-        asset = self._file(str(shot.spec.clip), "footage", shot.at("clip"))
-        if shot.owns("prompt"):
+        asset = self.looks.file(str(shot.spec.clip), "footage", shot.at("clip"))
+        if shot.owns("duration"):
+            raise self.desk.fail(
+                shot.at("duration"),
+                "a clip lasts as long as it does. Shorten it with `trim`, or take `duration` out.",
+            )
+        unsent = [name for name in UNSENT_WITH_CLIP if shot.owns(name)]
+        if unsent:
+            names = ", ".join(f"`{name}`" for name in unsent)
             self.desk.remark(
-                shot.at("prompt"),
-                "unused-prompt",
-                "a clip is used as it is, so the prompt"
-                " is not sent. To change the footage, name it as `source`.",
+                shot.at(unsent[0]),
+                "unused",
+                f"a clip is used as it is, so {names} will not change it."
+                " To change the footage, name it as `source`.",
             )
         return Step(
             key=keys.key("clip", asset.sha256),
@@ -178,34 +196,22 @@ class Router:
     def _edit(self, shot: Shot, text: str) -> Step:
         name = str(shot.spec.source)
         where = shot.at("source")
-        seconds, size = None, None
-        if name in {other.id for other in self.shotlist.shots}:
+        if _composed(name) in self.names:
             upstream = self._upstream(shot, name, "source")
-            what: Input = Made(upstream.key, "clip")
-            seconds, size, origin = upstream.seconds, upstream.size, upstream.shot
+            source = Footage(
+                Made(upstream.key, "clip"), upstream.shot, upstream.seconds, upstream.size
+            )
         elif LINK.match(name):
-            if not name.startswith("https://"):
-                raise self.desk.fail(where, "a linked video has to be https. Use https, or a file.")
-            what, origin = Link(name), "a linked video"
+            source = Footage(self.looks.link(name, "video", where), "a linked video")
         else:
-            asset = self._file(name, "footage", where)
-            what, origin = File(asset), name
-            seconds, size = asset.seconds, (asset.width, asset.height)
+            asset = self.looks.file(name, "footage", where)
+            source = Footage(File(asset), name, asset.seconds, (asset.width, asset.height))
         variant = self.desk.variant(shot, "edit", "video_to_video")
-        self.desk.check_source(shot, variant, what, seconds, size)
-        return self._edit_order(shot, text, variant, what, seconds, size, origin)
+        self.desk.check_source(shot, variant, source.what, source.seconds, source.size)
+        return self._edit_order(shot, text, variant, source)
 
-    def _edit_order(
-        self,
-        shot: Shot,
-        text: str,
-        variant: Variant,
-        what: Input,
-        seconds: float | None,
-        size: tuple[int, int] | None,
-        origin: str,
-    ) -> Step:
-        looks = self._looks(shot, text) if shot.spec.references or shot.spec.reference else []
+    def _edit_order(self, shot: Shot, text: str, variant: Variant, source: Footage) -> Step:
+        looks = self.looks.own(shot)
         if not text and not looks:
             raise self.desk.fail(shot.where, "an edit needs a `prompt` that says what to change.")
         if shot.owns("duration") and variant.durations is None:
@@ -214,29 +220,43 @@ class Router:
                 "an edit lasts as long as its source. Shorten it"
                 " with `trim`, or take `duration` out.",
             )
-        body: dict[str, Any] = {"videoUri" if variant.takes("videoUri") else "promptVideo": what}
-        spoken = brief.spelled_out(text, self.shotlist.subjects)
+        body: dict[str, Any] = {
+            "videoUri" if variant.takes("videoUri") else "promptVideo": source.what
+        }
         if looks:
             body |= self._edit_looks(variant, looks)
         if shot.owns("ratio") and variant.takes("targetAspectRatio"):
             body["targetAspectRatio"] = self.desk.word(shot, variant)
+        spoken = brief.spelled_out(text, self.shotlist.subjects)
         self.desk.remarks(shot, spoken, edit=True)
         return self.desk.order(
-            shot, "take", variant, spoken, body, seconds, size, reason=f"edits {origin}"
-        )
+            shot, "take", variant, spoken, body, source.seconds, source.size,
+            reason=f"edits {source.called}",
+        )  # fmt: skip
 
     def _edit_looks(self, variant: Variant, looks: list[Sent]) -> dict[str, Any]:
         """References become keyframes, spread over the source, where the model wants keyframes."""
+        if not variant.max_pictures:
+            raise self.desk.fail(
+                looks[0].where, f"{variant.model} takes no reference pictures for an edit."
+            )
+        if len(looks) > variant.max_pictures:
+            raise self.desk.fail(
+                looks[variant.max_pictures].where,
+                f"{variant.model} takes {variant.max_pictures} reference at most for an edit, and"
+                f" these are {len(looks)}. Take some out.",
+            )
         if variant.takes("keyframes"):
             last = max(1, len(looks) - 1)
             return {"keyframes": [{"uri": s.what, "at": i / last} for i, s in enumerate(looks)]}
-        if variant.takes("references"):
-            typed = variant.shapes.get("references") == "typed_pictures"
-            kind = {"type": "image"} if typed else {}
-            return {"references": [{**kind, "uri": s.what} for s in looks]}
-        raise self.desk.fail(
-            looks[0].where, f"{variant.model} takes no reference pictures for an edit."
-        )
+        typed = variant.shapes.get("references") == "typed_pictures"
+        kind = {"type": "image"} if typed else {}
+        return {"references": [{**kind, "uri": s.what} for s in looks]}
+
+    def _continue(self, shot: Shot, text: str) -> Step:
+        upstream = self._upstream(shot, str(shot.spec.continues), "continues")
+        frame = Sent(Made(upstream.key, "last"), shot.at("continues"), size=upstream.size)
+        return self._open_on(shot, text, frame, f"opens on the last frame of {upstream.shot}")
 
     def _from_first_frame(self, shot: Shot, text: str) -> list[Step]:
         frame = shot.spec.first_frame
@@ -244,45 +264,59 @@ class Router:
         if frame is None:
             raise Unroutable
         if frame.file is not None:
-            picture = self._picture(frame.file, where)
-            return [self._animate(shot, text, picture, f"opens on {frame.file}")]
+            picture = self.looks.picture(frame.file, where)
+            return [self._open_on(shot, text, picture, f"opens on {frame.file}")]
         if frame.from_ is not None:
             name, _, part = frame.from_.rpartition(".")
             upstream = self._upstream(shot, name, "first_frame")
-            picture = Sent(Made(upstream.key, "first" if part == "first" else "last"), None, where)
-            return [self._animate(shot, text, picture, f"opens on the {part} frame of {name}")]
+            made = Made(upstream.key, "first" if part == "first" else "last")
+            picture = Sent(made, where, size=upstream.size)
+            reason = f"opens on the {part} frame of {upstream.shot}"
+            return [self._open_on(shot, text, picture, reason)]
         return self._still_first(shot, text, str(frame.prompt), "its first frame is described")
 
-    def _from_look(self, shot: Shot, text: str) -> list[Step]:
-        looks = self._looks(shot, text)
-        if looks and shot.spec.reference_as == "first_frame":
-            return [
-                self._animate(
-                    shot, text, replace(looks[0], tag=None), "its reference is used as first frame"
+    def _open_on(self, shot: Shot, text: str, frame: Sent, reason: str) -> Step:
+        """Animate a picture that is there; what the shot should look like is seen on it."""
+        for field in ("reference", "references"):
+            if shot.owns(field):
+                self.desk.remark(
+                    shot.at(field),
+                    "unused",
+                    "this shot opens on a given picture, and a reference cannot change that; it is"
+                    " not sent. To build the opening from it, use `first_frame: {prompt: …}`.",
                 )
-            ]
+        return self._animate(shot, text, frame, reason)
+
+    def _from_look(self, shot: Shot, text: str) -> list[Step]:
+        looks = self.looks.of(shot, text)
+        if shot.spec.reference_as == "first_frame":
+            if not looks:
+                raise self.desk.fail(
+                    shot.at("reference_as"), "there is no reference to open on. Give a `reference`."
+                )
+            frame = replace(looks[0], tag=None)
+            return [self._animate(shot, text, frame, "its reference is used as first frame")]
         if not text:
             raise self.desk.fail(
                 shot.where,
                 "this shot says nothing to make. Write a `prompt`, or name a `clip` to use.",
             )
-        words = brief.compose(shot.spec, camera=False)
+        words = brief.compose(shot.spec, camera=False) or text
         if looks:
             return self._still_first(
                 shot, text, words, "a still is built from its references first"
             )
-        model = self.desk.model_name(shot, "video")
+        return self._from_words(shot, text, words)
+
+    def _from_words(self, shot: Shot, text: str, words: str) -> list[Step]:
+        model, ratio = self.desk.model_name(shot, "video"), self.desk.ratio(shot)
         variant = self.desk.catalog.variant(model, "text_to_video", self.desk.gateway)
         if variant is None:
             return self._still_first(shot, text, words, f"{model} needs a picture to start from")
-        if (
-            variant.ratios
-            and variant.pixels(self.desk.ratio(shot)) is None
-            and self.desk.animates(model, shot)
-        ):
-            return self._still_first(
-                shot, text, words, f"{model} makes {self.desk.ratio(shot)} only from a picture"
-            )
+        unmade = variant.ratios and variant.pixels(ratio) is None
+        if unmade and self.desk.animates(model):
+            reason = f"{model} makes {ratio} only from a picture"
+            return self._still_first(shot, text, words, reason)
         spoken = brief.spelled_out(text, self.shotlist.subjects)
         self.desk.remarks(shot, spoken, edit=False)
         return [
@@ -290,31 +324,42 @@ class Router:
         ]
 
     def _still_first(self, shot: Shot, text: str, words: str, reason: str) -> list[Step]:
-        looks = self._looks(shot, f"{text} {words}")
+        looks = self.looks.of(shot, f"{text} {words}")
         video = self.desk.variant(shot, "video", "image_to_video")
         variant = self.desk.still_variant(shot, len(looks))
         sent = [{"uri": s.what, "tag": s.tag} if s.tag else {"uri": s.what} for s in looks]
-        body = {"referenceImages": sent} if sent else {}
         tagged = frozenset(s.tag for s in looks if s.tag)
-        subjects = self.shotlist.subjects
         still = self.desk.order(
             shot,
             "still",
             variant,
-            brief.introduced(words, subjects, tagged),
-            body,
+            brief.introduced(words, self.shotlist.subjects, tagged),
+            {"referenceImages": sent} if sent else {},
             ratio=self.desk.still_ratio(shot, variant, video),
             reason=reason,
         )
-        frame = Sent(Made(still.key, "still"), None, shot.where)
+        frame = Sent(Made(still.key, "still"), shot.where, size=still.size)
         return [still, self._animate(shot, text, frame, "animates that still")]
 
     def _animate(self, shot: Shot, text: str, frame: Sent, reason: str) -> Step:
         variant = self.desk.variant(shot, "video", "image_to_video")
-        if frame.asset and variant.aspect:
-            self.desk.check_aspect(frame.where, variant, frame.asset.width / frame.asset.height)
+        made = isinstance(frame.what, Made)
+        way = "Give that shot another `ratio`, or this one another `model`." if made else "Crop it."
+        self.desk.check_aspect(frame.where, variant, frame.size, way)
         spoken = brief.spelled_out(text, self.shotlist.subjects)
         self.desk.remarks(shot, spoken, edit=False)
         return self.desk.order(
             shot, "take", variant, spoken, {"promptImage": frame.what}, reason=reason
         )
+
+
+def _composed(name: str) -> str:
+    """Return a name as shots are called: é is one character, however the editor wrote it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    if guess := suggest(name, known):
+        return f" Did you mean `{guess}`?"
+    more = " …" if len(known) > MOST_NAMED else ""
+    return f" There are {', '.join(known[:MOST_NAMED])}{more}." if known else ""

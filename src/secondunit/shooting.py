@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from secondunit import callsheet
-from secondunit.crew import Settings, credentials_for, gateway_for
+from secondunit.crew import Settings, gateway_for
 from secondunit.errors import (
     EXIT_DISK,
     EXIT_DOUBT,
@@ -79,8 +79,6 @@ def shoot(call: Call) -> int:
     """Make the film and return the exit code. Raises SecondUnitError when it cannot even begin."""
     call = _selected(call)
     settings = Settings.load()
-    if not call.plan.free:
-        credentials_for(call.plan.gateway, settings, base_url=call.base_url, needed=False)
     with ExitStack() as stack:
         stack.enter_context(call.project.held())
         ledger = Ledger(call.project.ledger)
@@ -88,12 +86,13 @@ def shoot(call: Call) -> int:
         ledger.doubt_unfinished()
         store = Store(call.project.store)
         sheet = callsheet.sheet(call.plan, store, ledger)
-        needs_gateway = any(s not in {"cached", "own clip"} for s in sheet.standing.values())
-        if not needs_gateway and _is_done(call):
+        if not sheet.needs_gateway and _is_done(call):
             _tell_end(call, sheet, ledger, run="")
             return EXIT_FILM
+        paid = sheet.needs_gateway and not call.plan.free
+        account = _account(call, settings) if paid else None
         _ask_leave(call, sheet)
-        return _run(call, sheet, ledger, store, settings)
+        return _run(call, sheet, ledger, store, settings, account)
 
 
 def _selected(call: Call) -> Call:
@@ -145,22 +144,32 @@ def _ask_leave(call: Call, sheet: Sheet) -> None:
         raise OverBudget("Not agreed. Nothing was ordered.")
 
 
-def _run(call: Call, sheet: Sheet, ledger: Ledger, store: Store, settings: Settings) -> int:
+def _run(
+    call: Call,
+    sheet: Sheet,
+    ledger: Ledger,
+    store: Store,
+    settings: Settings,
+    account: Account | None,
+) -> int:
     plan, run = call.plan, uuid.uuid4().hex
-    needed = any(s not in {"cached", "own clip"} for s in sheet.standing.values())
-    account = _account(call, settings) if needed and not plan.free else None
     from secondunit import flow
     from secondunit.production import Production
     from secondunit.take import Unit
 
+    interrupted = False
     with ExitStack() as stack:
         lane = Lane(ledger)
         stack.callback(lane.close)
-        watcher = flow.Logged(
-            stack.enter_context(watching(plan, _console(), quiet=call.as_json))
-        )
+        watcher = flow.Logged(stack.enter_context(watching(plan, _console(), quiet=call.as_json)))
         gateway = stack.enter_context(
-            gateway_for(plan.gateway, call.project, settings, base_url=call.base_url, needed=needed)
+            gateway_for(
+                plan.gateway,
+                call.project,
+                settings,
+                base_url=call.base_url,
+                needed=sheet.needs_gateway,
+            )
         )
         unit = Unit(
             plan, gateway, ledger, store, lane, watcher, run=run, allowance=_allowance(call),
@@ -176,7 +185,9 @@ def _run(call: Call, sheet: Sheet, ledger: Ledger, store: Store, settings: Setti
             if not production.film:
                 raise
         except BaseException:  # noqa: BLE001  Ctrl-C, or the signal that Prefect makes its own
-            return _interrupted(ledger, lane, plan)
+            interrupted = True
+    if interrupted:
+        return _interrupted(ledger, plan)
     return _ending(call, sheet, ledger, production, run)
 
 
@@ -225,8 +236,7 @@ def _slots(account: Account | None) -> Callable[[str], asyncio.Semaphore]:
     return slot
 
 
-def _interrupted(ledger: Ledger, lane: Lane, plan: Plan) -> int:
-    lane.close()
+def _interrupted(ledger: Ledger, plan: Plan) -> int:
     waiting = [o for o in ledger.of_film(plan.name) if o.state in OPEN]
     count = len(waiting)
     if count:

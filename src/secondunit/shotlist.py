@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from secondunit import document
 from secondunit.complaints import explain
-from secondunit.language import ShotListSpec, ShotSpec, SubjectSpec, money
+from secondunit.language import ShotListSpec, ShotSpec, SubjectSpec, money, without_notes
 
 if TYPE_CHECKING:
     import os
@@ -100,10 +100,11 @@ def from_document(doc: Document) -> ShotList:
 class _Reader:
     doc: Document
     problems: list[Problem] = field(default_factory=list)
+    broken: set[Where] = field(default_factory=set)  # what is wrong already and not built upon
 
     def shot_list(self) -> ShotList:
         data = _Variables(self).fill(self.doc.data)
-        top, broken = self._validated(data)
+        top = self._validated(data)
         if not data.get("shots") and not data.get("scenes"):
             self._complain(
                 ("shots",) if "shots" in data else (),
@@ -111,7 +112,7 @@ class _Reader:
             )
         if data.get("shots") and data.get("scenes"):
             self._complain(("scenes",), "both `shots` and `scenes` are given. Keep one.", key=True)
-        shots = tuple(self._shots(data, broken))
+        shots = tuple(self._shots(data))
         return ShotList(
             document=self.doc,
             title=top.title or PurePath(self.doc.file).stem.replace("_", " "),
@@ -131,66 +132,73 @@ class _Reader:
     def _complain(self, where: Where, message: str, *, key: bool = False) -> None:
         self.problems.append(self.doc.problem(where, message, key=key))
 
-    def _validated(self, data: dict[str, Any]) -> tuple[ShotListSpec, set[Where]]:
+    def _validated(self, data: dict[str, Any]) -> ShotListSpec:
         """Validate all levels; on errors, go on with what is left once the wrong parts are out."""
         try:
-            return ShotListSpec.model_validate(data), set()
+            return ShotListSpec.model_validate(data)
         except ValidationError as error:
-            said = list(explain(error, data))
-        for where, message, key in said:
-            self._complain(where, message, key=key)
-        wheres = [where for where, _, _ in said]
-        rest = {k: v for k, v in data.items() if k in {"shots", "scenes"}}
-        good = {
-            k: v for k, v in data.items() if k not in rest and (k,) not in {w[:1] for w in wheres}
-        }
-        return ShotListSpec.model_validate(good), set(wheres)
+            for where, message, key in explain(error, data):
+                self._complain(where, message, key=key)
+                self.broken.add(where)
+        rest = {k: v for k, v in data.items() if k not in {"shots", "scenes", "defaults"}}
+        try:
+            return ShotListSpec.model_validate(_without(rest, self.broken))
+        except ValidationError:
+            wrong = {where[:1] for where in self.broken}
+            return ShotListSpec.model_validate({k: v for k, v in rest.items() if (k,) not in wrong})
 
-    def _shots(self, data: dict[str, Any], broken: set[Where]) -> Iterator[Shot]:
-        bad_defaults = any(where[:1] == ("defaults",) for where in broken)
-        base = {} if bad_defaults else _layer(data.get("defaults"), ("defaults",))
-        seen: dict[str, str] = {}
+    def _shots(self, data: dict[str, Any]) -> Iterator[Shot]:
+        base = _layer(data.get("defaults"), ("defaults",))
+        seen: dict[str, Where] = {}
+        around = {where[:n] for where in self.broken for n in range(1, len(where) + 1)}
         for number, (where, raw, inherited, scene) in enumerate(_each_shot(data), 1):
             name = self._name(where, raw, number, seen)
-            wrong = any(_within(where, w) or _within(w, where) for w in broken)
-            layer = _over(_over(base, inherited), _layer(_as_mapping(raw), where))
-            yield self._shot(name, where, layer, scene, broken=wrong)
+            above = _over(base, inherited)
+            handed = {k: v for k, v in above.items() if v[1] not in around}
+            layer = _over(handed, _layer(raw, where))
+            spoiled = {k for k, (_, origin) in layer.items() if origin in around}
+            lost = any(where[:n] in self.broken for n in range(1, len(where) + 1))
+            sound = {} if lost else {k: v for k, v in layer.items() if k not in spoiled}
+            yield self._shot(name, where, sound, scene, broken=lost or bool(spoiled))
 
-    def _name(self, where: Where, raw: Any, number: int, seen: dict[str, str]) -> str:
+    def _name(self, where: Where, raw: Any, number: int, seen: dict[str, Where]) -> str:
         named = raw.get("shot") if isinstance(raw, dict) else None
         from_key = where[-1] if isinstance(where[-1], str) else None
-        if from_key is not None and named not in (None, from_key):
+        if from_key is not None and named is not None and str(named) != from_key:
             self._complain(
                 (*where, "shot"), f"this shot is already named `{from_key}`. Take `shot` out."
             )
-        name = str(from_key or named or f"sh{number * 10:03}")
-        folded = unicodedata.normalize("NFC", name).casefold()
+        name = unicodedata.normalize("NFC", str(from_key or named or f"sh{number * 10:03}"))
+        folded = name.casefold()
         if folded in seen:
             at = (*where, "shot") if named is not None else where
-            other = seen[folded]
-            same = f"`{name}`" if other == name else f"`{name}` and `{other}`"
-            self._complain(at, f"two shots are called {same}. Give each its own name.")
-        seen.setdefault(folded, name)
+            line = self.doc.mark(seen[folded], key=True).line
+            self._complain(
+                at,
+                f"two shots are called `{name}`; the other is on line {line}."
+                " Give each its own name.",
+                key=from_key is not None,
+            )
+        seen.setdefault(folded, where)
         return name
 
     def _shot(self, name: str, where: Where, layer: Layer, scene: str, *, broken: bool) -> Shot:
         values = {k: v for k, (v, _) in layer.items() if v is not None and k != "shot"}
         origins = {k: origin for k, (v, origin) in layer.items() if v is not None}
-        if not broken:
-            try:
-                return Shot(name, where, ShotSpec.model_validate(values), origins, scene)
-            except ValidationError as error:
-                for inner, message, key in explain(error, values):
-                    origin = origins.get(str(inner[0]), where) if inner else where
-                    self._complain((*origin, *inner[1:]), message, key=key)
-        return Shot(name, where, ShotSpec(), origins, scene, broken=True)
+        try:
+            return Shot(name, where, ShotSpec.model_validate(values), origins, scene, broken)
+        except ValidationError as error:
+            for inner, message, key in () if broken else explain(error, values, "ShotSpec"):
+                origin = origins.get(str(inner[0]), where) if inner else where
+                self._complain((*origin, *inner[1:]), message, key=key)
+        return Shot(name, where, ShotSpec(), {}, scene, broken=True)
 
     def _subjects(self, top: ShotListSpec) -> dict[str, Subject]:
         subjects: dict[str, Subject] = {}
         for kind in ("cast", "locations", "looks"):
             group: Mapping[str, SubjectSpec] = getattr(top, kind) or {}
-            for name, spec in group.items():
-                place = self._place(kind, name)
+            for written in self.doc.data.get(kind) or () if group else ():
+                name, place = str(written).lower(), (kind, written)
                 if name in subjects:
                     self._complain(
                         place,
@@ -198,30 +206,32 @@ class _Reader:
                         " locations and looks; give each its own.",
                         key=True,
                     )
-                subjects[name] = Subject(name, kind, spec.description or "", _pictures(spec, place))
+                elif spec := group.get(name):
+                    subjects[name] = Subject(
+                        name, kind, spec.description or "", _pictures(spec, place)
+                    )
         return subjects
-
-    def _place(self, kind: str, name: str) -> Where:
-        for written in self.doc.data.get(kind, {}):
-            if str(written).lower() == name:
-                return (kind, written)
-        return (kind, name)
 
 
 Layer = dict[str, tuple[Any, "Where"]]
 
 
 def _layer(data: Any, where: Where) -> Layer:
-    mapping = _as_mapping(data)
-    return {k: (v, (*where, k)) for k, v in mapping.items() if not k.startswith("x-")}
+    if isinstance(data, str):
+        return {"prompt": (data, where)}
+    mapping = without_notes(data) if isinstance(data, dict) else {}
+    return {k: (v, (*where, k)) for k, v in mapping.items()}
 
 
 def _over(base: Layer, top: Layer) -> Layer:
-    """Lay `top` over `base`: maps merge, lists and values replace, null removes."""
+    """Lay `top` over `base`: maps merge, lists and values replace, null removes.
+
+    A first frame has one origin, so another one replaces it as a whole.
+    """
     merged = dict(base)
     for name, (value, where) in top.items():
         below = base.get(name, (None, where))[0]
-        if isinstance(value, dict) and isinstance(below, dict):
+        if isinstance(value, dict) and isinstance(below, dict) and name != "first_frame":
             value = {k: v for k, v in {**below, **value}.items() if v is not None}  # noqa: PLW2901  merged in place
         merged[name] = (value, where)
     if "reference" in top and "references" not in top:
@@ -231,18 +241,12 @@ def _over(base: Layer, top: Layer) -> Layer:
     return merged
 
 
-def _as_mapping(raw: Any) -> dict[str, Any]:
-    if isinstance(raw, str):
-        return {"prompt": raw}
-    return raw if isinstance(raw, dict) else {}
-
-
 def _items(shots: Any, where: Where) -> Iterator[tuple[Where, Any]]:
     pairs: Iterable[tuple[str | int, Any]] = ()
     if isinstance(shots, list):
         pairs = enumerate(shots)
     elif isinstance(shots, dict):
-        pairs = ((k, v) for k, v in shots.items() if not str(k).startswith("x-"))
+        pairs = without_notes(shots).items()
     for step, raw in pairs:
         yield (*where, step), raw
 
@@ -263,8 +267,14 @@ def _each_shot(data: dict[str, Any]) -> Iterator[tuple[Where, Any, Layer, str]]:
             yield where, raw, handed, name
 
 
-def _within(outer: Where, inner: Where) -> bool:
-    return inner[: len(outer)] == outer
+def _without(data: Any, broken: set[Where], at: Where = ()) -> Any:
+    """Return `data` without the values at the places in `broken`."""
+    if isinstance(data, dict):
+        return {k: _without(v, broken, (*at, k)) for k, v in data.items() if (*at, k) not in broken}
+    if isinstance(data, list):
+        kept = [(i, v) for i, v in enumerate(data) if (*at, i) not in broken]
+        return [_without(v, broken, (*at, i)) for i, v in kept]
+    return data
 
 
 def _pictures(spec: SubjectSpec, place: Where) -> tuple[tuple[str, Where], ...]:
@@ -320,6 +330,7 @@ class _Variables:
             return value if isinstance(value, str | int | float | bool) else ""
         guess = document.suggest(name or prefix, self.values)
         hint = f" Did you mean `${{vars.{guess}}}`?" if guess else ""
+        self.reader.broken.add(where)
         self.reader._complain(  # noqa: SLF001  two halves of one reader
             where,
             f"`${{{inside}}}` names no variable.{hint} Only `${{vars.name}}` is filled in;"

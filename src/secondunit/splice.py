@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
 
 from secondunit.avc import fingerprint, in_band
-from secondunit.cut import Entry, Placed, lay, nearest, sample_at
+from secondunit.cut import Entry, Placed, frame_counter, lay, sample_at
 from secondunit.durable import beside
-from secondunit.errors import CutError
+from secondunit.errors import CutError, Spoiled
 from secondunit.facts import Facts, opened, picture_stream, reading
 from secondunit.h264 import timescale
 from secondunit.sound import Track, heard, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from fractions import Fraction
     from pathlib import Path
 
     from av.buffer import Buffer
@@ -135,6 +135,8 @@ class _Written:
     samples: int = 0
     pictures: int = 0
     """Running checksum of the packets and of the frames that they show."""
+    decoded: int = 0
+    """Pictures that came out at the openings, read back."""
 
     def note(self, payload: Buffer, frame: int) -> None:
         self.frames += 1
@@ -219,10 +221,12 @@ class _Splicer:
             if fingerprint(header) != segment.facts.headers:
                 raise _changed(segment)
             sets = in_band(header or b"") if self.in_band else b""
+            tick = stream.time_base or Fraction(1)
+            shows = frame_counter(tick, segment.facts.start, segment.facts.fps)
             with reading(segment.path):
                 for packet in clip.demux(stream):
                     if packet.size:
-                        yield _with(sets, packet), _shows(packet, segment.facts)
+                        yield _with(sets, packet), shows(packet.pts or 0)
 
     def _sound(self, segment: Segment, place: Placed) -> Iterator[Block]:
         samples = self._sample(place.start + place.frames) - self._sample(place.start)
@@ -248,10 +252,6 @@ def _colours(facts: Facts) -> tuple[str, ...]:
     return (facts.range, facts.matrix, facts.primaries, facts.transfer)
 
 
-def _shows(packet: Packet, facts: Facts) -> int:
-    return nearest(((packet.pts or 0) * packet.time_base - facts.start) * facts.fps)
-
-
 def _with(sets: bytes, packet: Packet) -> Packet:
     if not (sets and packet.is_keyframe):
         return packet
@@ -268,24 +268,32 @@ def _changed(segment: Segment) -> CutError:
 
 
 def _compare(part: Path, written: _Written, profile: Profile) -> None:
+    try:
+        whole = _same(_found(part, written, profile), written)
+    except Spoiled:
+        whole = False
+    if not whole:
+        raise CutError(
+            "The film read back from the disk is not what was written. Nothing paid for is lost; "
+            "run the same command again, and look at the disk if it happens twice."
+        )
+
+
+def _found(part: Path, written: _Written, profile: Profile) -> _Written:
     """Read the film back: every packet and its frame, and pictures where headers change."""
     found = _Written(written.placed, written.openings)
     with opened(part) as film, reading(part):
         stream = picture_stream(film, part)
-        opening = 0
+        shows = frame_counter(stream.time_base or Fraction(1), Fraction(0), profile.fps)
         for packet in film.demux():
             if packet.stream.type == "audio":
                 found.samples += packet.duration or 0
             elif packet.size:
                 if found.frames in written.openings:
-                    opening += _decoded(stream, packet)
-                found.note(packet, nearest((packet.pts or 0) * packet.time_base * profile.fps))
-        opening += _decoded(stream, None)
-    if opening != len(written.openings) or not _same(found, written):
-        raise CutError(
-            "The film read back from the disk is not what was written. Nothing paid for is lost; "
-            "run the same command again, and look at the disk if it happens twice."
-        )
+                    found.decoded += _decoded(stream, packet)
+                found.note(packet, shows(packet.pts or 0))
+        found.decoded += _decoded(stream, None)
+    return found
 
 
 def _decoded(stream: VideoStream, packet: Packet | None) -> int:
@@ -296,4 +304,4 @@ def _same(found: _Written, written: _Written) -> bool:
     # an encoder of sound may pad its last packet
     padding = found.samples - written.samples
     pictures = (found.frames, found.pictures) == (written.frames, written.pictures)
-    return pictures and 0 <= padding <= _PACKET
+    return pictures and found.decoded == len(written.openings) and 0 <= padding <= _PACKET

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from secondunit.durable import beside, disk_trouble, sync
+from secondunit.errors import DiskTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,8 +56,15 @@ class Store:
             first = folder / slate["files"][0]["name"]
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, IndexError, NotADirectoryError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             whole = False
+        except (NotADirectoryError, IsADirectoryError):
+            whole = False
+        except OSError as error:
+            raise DiskTrouble(
+                f"{folder} cannot be read ({error.strerror}). Repair the disk, then run again;"
+                " nothing is ordered in its place."
+            ) from error
         if whole:
             return Take(key, first, slate)
         self._set_aside(folder)
@@ -76,12 +84,9 @@ class Store:
     def keep(self, key: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Take:
         """Write the slate of a take whose files are in place; from then on it is never changed."""
         folder = self.folder(key)
-        slate = {
-            "schema": SLATE_SCHEMA,
-            "key": key,
-            "files": [_file(path) for path in files],
-            **facts,
-        }
+        with disk_trouble(folder):
+            described = [_file(path) for path in files]
+        slate = {"schema": SLATE_SCHEMA, "key": key, "files": described, **facts}
         with beside(folder / "slate.json") as part:
             part.write_text(json.dumps(slate, indent=2, ensure_ascii=False) + "\n", "utf-8")
         with disk_trouble(folder):

@@ -40,7 +40,7 @@ SPOILED_TRIES = 3
 FRESH_URLS = 5
 EMPTY_TRIES = 5
 STAGES: dict[str, Stage] = {"PENDING": "queued", "THROTTLED": "throttled", "RUNNING": "rolling"}
-ACTIVE_STATES = frozenset(STAGES)
+ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class Pace:
     """How fast to ask, all in seconds.
 
     `poll` between two questions about one ticket: Runway asks for no more than one in 5 s
-    (runwayml 5.24.0, tasks.retrieve). `unknown` is how long a new ticket may be unknown to the
-    gateway, `outage` how long it may be silent before a run leaves its tickets open and ends.
+    (runwayml 5.24.0, tasks.retrieve). `unknown` is how long a ticket may be unknown to the gateway
+    before it counts as gone, `outage` how long the gateway may be silent before a run leaves its
+    tickets open and ends.
     """
 
     poll: float = 5.0
@@ -169,6 +170,8 @@ class Unit:
                 case Doubtful():
                     raise in_doubt(order, self.plan.file)
                 case Rejected(reason, _, money):
+                    if money:
+                        self.stop = reason
                     raise rejection(step, reason, money=money)
                 case NotSent(reason, busy, wait):
                     if attempt == CREATE_TRIES:
@@ -216,7 +219,8 @@ class Unit:
     # --- bringing it home ---------------------------------------------------------------------
 
     async def _bring_home(self, step: Step, order: Order) -> Take:
-        spoiled, fresh = 0, 0
+        clock = asyncio.get_running_loop()
+        spoiled, fresh, misses, began = 0, 0, 0, clock.time()
         while True:
             order, said = await self._finished(step, order)
             try:
@@ -229,7 +233,18 @@ class Unit:
                         f" {order.ticket} stays open; run again.",
                         ticket=order.ticket or "",
                     ) from None
-            except (Spoiled, Unreachable) as error:
+                await asyncio.sleep(self.pace.backoff(fresh))
+            except Unreachable as error:
+                misses += 1
+                if clock.time() - began > self.pace.outage:
+                    raise Unreachable(
+                        f"{step.shot}: {error} Its ticket {order.ticket} is paid for and stays open;"
+                        " run again to fetch it.",
+                        ticket=order.ticket or "",
+                    ) from None
+                self.watcher.saw(step.shot, "retrying", f"fetches it again: {error}")
+                await asyncio.sleep(self.pace.backoff(misses))
+            except Spoiled as error:
                 spoiled += 1
                 if spoiled >= SPOILED_TRIES:
                     raise Spoiled(
@@ -259,12 +274,14 @@ class Unit:
                     " output. It stays open; run again later.",
                     ticket=order.ticket or "",
                 )
+            await asyncio.sleep(self.pace.backoff(empty))
 
     async def _asked(self, step: Step, order: Order) -> Progress:
         """Wait for the next answer about a ticket that says something new."""
         loop = asyncio.get_running_loop()
         ticket = order.ticket or ""
-        began = heard = loop.time()
+        heard = loop.time()
+        unknown_since: float | None = None
         state, misses = "", 0
         while True:
             await asyncio.sleep(self.pace.next_poll() + min(60.0, self.pace.retry * misses**2))
@@ -281,14 +298,12 @@ class Unit:
                 continue
             misses, heard = 0, loop.time()
             if said is None:
-                if loop.time() - began > self.pace.unknown:
+                unknown_since = unknown_since or heard
+                if heard - unknown_since > self.pace.unknown:
                     raise self._gone(order)
                 continue
-            if said.state not in ACTIVE_STATES and said.state in {
-                "SUCCEEDED",
-                "FAILED",
-                "CANCELLED",
-            }:
+            unknown_since = None
+            if said.state in ENDED:
                 return said
             if said.state != state:
                 state = said.state

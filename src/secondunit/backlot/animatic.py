@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -18,6 +17,7 @@ from secondunit.errors import DiskTrouble, Spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 QUICK = {**h264.OPTIONS, "preset": "ultrafast", "crf": "-1", "qp": "24"}
 """A sketch is looked at once: the film's headers, at libx264's quickest."""

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from secondunit.errors import EXIT_DOUBT, SecondUnitError
+from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
 from secondunit.flow import pages, server
 from secondunit.plan import dollars
 
@@ -262,14 +263,23 @@ def shoot(production: Production, *, day: str) -> None:
     What came of it stands in `production`, whatever Prefect says. Raises UsageError before
     anything is ordered when the server that the user named does not answer.
     """
+    shown: dict[str, int] = {}
     with server.running() as temporary:
-        asyncio.run(_shoot(production, day, temporary=temporary))
+        whole = False
+        try:
+            asyncio.run(_shoot(production, day, shown, temporary=temporary))
+            whole = True
+        finally:
+            told = asyncio.run(server.drain(shown, wait=temporary and whole))
+    if not told:
+        production.watcher.saw("Prefect", "failed", "its history of this run is not whole")
 
 
-async def _shoot(production: Production, day: str, *, temporary: bool) -> None:
+async def _shoot(
+    production: Production, day: str, shown: dict[str, int], *, temporary: bool
+) -> None:
     plan = production.plan
     _production.set(production)
-    shown: dict[str, int] = {}
     _shown.set(shown)
     run = film.with_options(
         name=plan.title, flow_run_name=_name(f"{plan.title} · {plan.quality} · {day}")
@@ -281,5 +291,3 @@ async def _shoot(production: Production, day: str, *, temporary: bool) -> None:
             await run(plan.file, plan.gateway, plan.quality, return_state=True)
     finally:
         await production.unit.gateway.close()
-    if not await server.drain(shown, wait=temporary):
-        production.watcher.saw("Prefect", "failed", "its history of this run is not whole")

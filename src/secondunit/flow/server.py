@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from secondunit import orphans
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
 from secondunit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Set before Prefect is imported, and only where the user has not: no telemetry, no log on a
-# terminal that is ours, a server that may start slowly, and writes to SQLite in batches, which
-# otherwise stall each other.
-DEFAULTS = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.5",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "2",
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
-        "prefect.server.concurrency.lease_storage.filesystem"
-    ),
-}
-for _name, _value in DEFAULTS.items():
-    os.environ.setdefault(_name, _value)
-
-from prefect.client.orchestration import get_client  # noqa: E402  after the defaults
-from prefect.settings import PREFECT_API_URL  # noqa: E402
 
 DRAIN = 30.0  # seconds given to a temporary server to write down what it was told
 ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
@@ -45,28 +25,32 @@ ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 @contextmanager
 def running() -> Iterator[bool]:
-    """Have a server for the time of a run; say whether it is a temporary one."""
+    """Have a server for the time of a run; say whether it is a temporary one. Raises UsageError."""
     if PREFECT_API_URL.value():
         yield False
         return
-    from prefect.server.api.server import SubprocessASGIServer
-
-    server = SubprocessASGIServer()
-    try:
-        server.start()
-    except RuntimeError as error:
-        raise UsageError(
-            f"Prefect's temporary server did not start ({error}). Nothing was ordered."
-        ) from None
-    process = server.server_process
-    guard = orphans.guard(process.pid) if process else None
-    try:
+    with _temporary() as api, temporary_settings({PREFECT_API_URL: api}):
         yield True
-    finally:
-        server.stop()
-        if guard and guard.stdin:
-            guard.stdin.close()
-            guard.wait()
+
+
+@contextmanager
+def _temporary() -> Iterator[str]:
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "secondunit.flow.temporary"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    with keeper:
+        told = keeper.stdout.readline().strip() if keeper.stdout else ""
+        if not told.startswith("http://"):
+            raise UsageError(
+                f"Prefect's temporary server did not start ({told or 'it gives no reason'})."
+                " Nothing was ordered."
+            )
+        yield told
 
 
 async def ask() -> None:

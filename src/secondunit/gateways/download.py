@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
@@ -41,24 +41,25 @@ async def fetch(
     """Download `url` to `into`, whole or not at all, at most `limit` bytes.
 
     Only https is followed, or this machine when `loopback` (a gateway that is itself here).
-    Raises Expired, Unreachable (try again), Spoiled (too large, or packed).
+    Raises Expired, Unreachable (try again), Spoiled (too large, packed, or at no good address).
     """
-    try:
-        with beside(into) as part:
-            await _follow(media, url, part, limit, loopback=loopback)
-    except httpx.HTTPError as error:
-        raise Unreachable(f"A download broke off ({type(error).__name__}).") from None
+    with beside(into) as part:
+        try:
+            async with asyncio.timeout(GRACE + limit / SLOWEST):
+                await _follow(media, url, part, limit, loopback=loopback)
+        except (httpx.HTTPError, TimeoutError) as error:  # a TimeoutError is an OSError, too
+            raise Unreachable(f"A download broke off ({type(error).__name__}).") from None
 
 
 async def _follow(
     media: httpx.AsyncClient, url: str, part: Path, limit: int, *, loopback: bool
 ) -> None:
     for _ in range(REDIRECTS + 1):
-        _vet(url, loopback=loopback)
+        vet(url, loopback=loopback)
         async with media.stream("GET", url) as answer:
             media.cookies.clear()
             if answer.is_redirect:
-                url = urljoin(url, answer.headers.get("location", ""))
+                url = _joined(url, answer.headers.get("location", ""))
                 continue
             if answer.status_code in {401, 403, 404, 410}:
                 raise Expired
@@ -69,23 +70,29 @@ async def _follow(
     raise Unreachable("A download was redirected too often.")
 
 
-def _vet(url: str, *, loopback: bool) -> None:
+def _joined(url: str, location: str) -> str:
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+        return urljoin(url, location)
     except ValueError:
-        host, parts = "", urlsplit("")
-    here = host in {"localhost", "127.0.0.1", "::1"}
-    if (
-        not host
-        or parts.scheme not in {"http", "https"}
-        or (not loopback and (here or parts.scheme != "https"))
-    ):
-        raise Spoiled(
-            "The gateway named an output that is not at an https address; it was not fetched."
-        )
-    if loopback and parts.scheme == "http" and not here:
-        raise Spoiled("A gateway on this machine named an output elsewhere; it was not fetched.")
+        return ""
+
+
+def vet(url: str, *, loopback: bool) -> None:
+    """See that an address named by the gateway may be used. Raises Spoiled.
+
+    It has to be https, or on this machine when the gateway itself is there (`loopback`).
+    """
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        parts = httpx.URL("")
+    here = parts.host in {"localhost", "127.0.0.1", "::1"}
+    secure = parts.scheme == "https" and (loopback or not here)
+    if parts.host and (secure or (loopback and here and parts.scheme == "http")):
+        return
+    raise Spoiled(
+        "The gateway named an address that is neither https nor its own machine; it was not used."
+    )
 
 
 async def _save(answer: httpx.Response, part: Path, limit: int) -> None:

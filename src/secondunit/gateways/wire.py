@@ -7,28 +7,35 @@ the other side has just closed leaves an order in doubt; nothing here ever sends
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import random
+import socket
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
 from secondunit.errors import ShotError, Unreachable, UsageError
 from secondunit.gateways import download
-from secondunit.ports import Account, Doubtful, NotSent, Ordered, Outcome, Progress, Rejected
+from secondunit.gateways.answers import account, outcome, progress, said
+from secondunit.ports import Account, Doubtful, NotSent, Outcome, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from secondunit.catalog import Gateway as Address
 
 CREATE_TIMEOUT = httpx.Timeout(120, connect=5)  # long: a timeout is dear, waiting is free
+CREATE_LIMIT = 180.0  # seconds for all of an order: a timeout of httpx only bounds each read
 READ_TIMEOUT = httpx.Timeout(30, connect=5)
+READ_LIMIT = 60.0  # the same for a question
 INLINE_LIMIT = 5_242_880  # characters of a data URI: runwayml/openapi, maxLength of every input
-ANSWER_LIMIT = 8 << 20  # bytes of any answer that is not media
+ANSWER_LIMIT = 8 << 20  # bytes of any answer that is not media; no more is read
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -36,9 +43,7 @@ NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
-REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422})
 READ_TRIES = 4
-LONGEST_WAIT = 900.0  # seconds of a Retry-After that are believed
 
 
 class _Key(httpx.Auth):
@@ -71,6 +76,13 @@ class Credentials:
         return f"Credentials({self.base_url!r}, <key>)"
 
 
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
+
+
 class WireGateway:
     """A gateway that speaks Runway's API at some address."""
 
@@ -86,10 +98,15 @@ class WireGateway:
         self.slow = not is_loopback(base.host)
         self._where = f"{base.scheme}://{base.netloc.decode()}"
         self._label_shots = label_shots
+        self._secret = b"" if address.free else credentials.key.encode()
         shared: dict[str, Any] = {
             "base_url": base,
             "auth": _Key(credentials.key, base),
-            "headers": {"X-Runway-Version": address.version, "User-Agent": "secondunit"},
+            "headers": {
+                "X-Runway-Version": address.version,
+                "User-Agent": "secondunit",
+                "Accept-Encoding": "identity",
+            },
             "follow_redirects": False,
             "trust_env": False,
         }
@@ -111,12 +128,26 @@ class WireGateway:
         """Place one order, once. Blocks; every way it can end is an Outcome."""
         headers = {"X-Secondunit-Shot": quote(shot)} if self._label_shots else {}
         try:
-            answer = self._lane.post(endpoint, json=body, headers=headers)
+            answer = self._post(endpoint, body, headers)
+            return outcome(answer.status, answer.content, answer.headers)
         except NEVER_SENT as error:
             return NotSent(f"{self._where} cannot be reached ({_cause(error)})")
         except Exception as error:  # noqa: BLE001  whatever else it is, the order may have arrived
             return Doubtful(f"the connection broke before an answer came ({_cause(error)})")
-        return outcome(answer.status_code, answer.content, answer.headers)
+
+    def _post(self, endpoint: str, body: Mapping[str, Any], headers: dict[str, str]) -> _Answer:
+        with (
+            _bounded(CREATE_LIMIT) as trace,
+            self._lane.stream(
+                "POST", endpoint, json=body, headers=headers, extensions={"trace": trace}
+            ) as answer,
+        ):
+            content = b""
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if len(content) > ANSWER_LIMIT:
+                    break
+            return self._answer(answer, content)
 
     async def poll(self, ticket: str) -> Progress | None:
         """Ask for a ticket once; None where the gateway does not know it.
@@ -124,14 +155,14 @@ class WireGateway:
         Raises Unreachable when no usable answer came, UsageError when the key is refused.
         """
         answer = await self._read("GET", f"tasks/{quote(ticket, safe='')}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status == httpx.codes.NOT_FOUND:
             return None
         return progress(self._json(answer))
 
     async def account(self) -> Account | None:
         """Return credits left and slots by model; None where the gateway does not tell."""
         answer = await self._patient("GET", "organization")
-        if answer.status_code in {404, 405, 501}:
+        if answer.status in {404, 405, 501}:
             return None
         return account(self._json(answer))
 
@@ -143,21 +174,31 @@ class WireGateway:
             slot = self._json(
                 await self._patient("POST", "uploads", {"filename": filename, "type": "ephemeral"})
             )
+            url, fields, uri = self._place(slot)
             try:
-                url, fields, uri = slot["uploadUrl"], slot["fields"], slot["runwayUri"]
                 sent = await self._media.post(
                     url, data=fields, files={"file": (filename, data, mime)}, timeout=300
                 )
-            except (KeyError, TypeError) as error:
-                raise Unreachable(f"{self._where} gave no usable place for an upload.") from error
             except httpx.HTTPError as error:
                 trouble = _cause(error)
             else:
                 if sent.is_success:
-                    return str(uri)
+                    return uri
                 trouble = f"status {sent.status_code}"
             await asyncio.sleep(self._pause(attempt))
         raise Unreachable(f"{filename} could not be uploaded ({trouble}). Nothing was ordered.")
+
+    def _place(self, slot: Any) -> tuple[str, dict[str, str], str]:
+        """Read where an upload goes. Raises Unreachable, Spoiled."""
+        try:
+            url, fields, uri = slot["uploadUrl"], dict(slot["fields"]), slot["runwayUri"]
+            plain = all(isinstance(text, str) for text in (url, uri, *fields, *fields.values()))
+        except (KeyError, TypeError, ValueError):
+            plain = False
+        if not plain or not uri.startswith("runway://"):
+            raise Unreachable(f"{self._where} gave no usable place for an upload.")
+        download.vet(url, loopback=not self.slow)
+        return url, fields, uri
 
     async def fetch(self, url: str, into: Path, *, limit: int) -> None:
         """Download one output to `into`. See `download.fetch` for what is refused."""
@@ -165,7 +206,7 @@ class WireGateway:
 
     # --- reads --------------------------------------------------------------------------------
 
-    async def _patient(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    async def _patient(self, method: str, path: str, body: Any = None) -> _Answer:
         """Ask several times: for requests that order nothing and may be repeated."""
         for attempt in range(1, READ_TRIES):
             try:
@@ -174,27 +215,43 @@ class WireGateway:
                 await asyncio.sleep(self._pause(attempt))
         return await self._read(method, path, body)
 
-    async def _read(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    async def _read(self, method: str, path: str, body: Any = None) -> _Answer:
         try:
-            answer = await self._reads.request(method, path, json=body)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(READ_LIMIT):
+                answer = await self._asked(method, path, body)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise Unreachable(f"No answer from {self._where} ({_cause(error)}).") from None
-        status = answer.status_code
+        status = answer.status
         if status == httpx.codes.UNAUTHORIZED:
             raise UsageError(
-                f"{self._where} does not accept the key: {_said(answer.content)}."
+                f"{self._where} does not accept the key: {said(answer.content)}."
                 " Check it, and that it belongs to this gateway."
             )
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise Unreachable(f"{self._where} answers {status}: {_said(answer.content)}.")
+            raise Unreachable(f"{self._where} answers {status}: {said(answer.content)}.")
         return answer
 
-    def _json(self, answer: httpx.Response) -> Any:
-        if not answer.is_success:
-            raise ShotError(f"{self._where} answers {answer.status_code}: {_said(answer.content)}.")
+    async def _asked(self, method: str, path: str, body: Any) -> _Answer:
+        async with self._reads.stream(method, path, json=body) as answer:
+            content = b""
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > ANSWER_LIMIT:
+                    break
+            return self._answer(answer, content)
+
+    def _answer(self, answer: httpx.Response, content: bytes) -> _Answer:
+        """Keep of an answer what is needed; a complaint that repeats the key is shown without it."""
+        if self._secret and not answer.is_success:
+            content = content.replace(self._secret, b"<key>")
+        return _Answer(answer.status_code, content, answer.headers)
+
+    def _json(self, answer: _Answer) -> Any:
+        if not 200 <= answer.status < 300:
+            raise ShotError(f"{self._where} answers {answer.status}: {said(answer.content)}.")
         try:
-            return answer.json()
-        except ValueError:
+            return json.loads(answer.content)
+        except (ValueError, RecursionError):
             raise Unreachable(f"{self._where} answers with something that is not JSON.") from None
 
     def _pause(self, attempt: int) -> float:
@@ -202,85 +259,48 @@ class WireGateway:
         return longest / 2 * random.uniform(1.0, 2.0)  # noqa: S311  spreads load, guards nothing
 
 
-def outcome(status: int, body: bytes, headers: Mapping[str, str]) -> Outcome:
-    """Judge the answer to an order. Whatever is not understood is doubt, never a second order."""
-    if 200 <= status < 300:
-        return _ticket(body)
-    said = _said(body)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return NotSent(f"too many at once: {said}", busy=True, wait=retry_after(headers))
-    if status in REFUSALS:
-        return Rejected(said, status, money="enough credits" in said.lower() or status == 402)
-    return Doubtful(f"the gateway answered {status}: {said}")
+@contextmanager
+def _bounded(seconds: float) -> Iterator[Any]:
+    """Give a trace for a request of httpx, whose connection is cut after so many seconds.
 
+    A server that sends one byte a minute would otherwise keep the lane for ever.
+    """
+    streams: list[Any] = []
 
-def _ticket(body: bytes) -> Outcome:
-    """Read the receipt. Any text `id` will do, whatever else the answer holds."""
+    def trace(event: str, facts: Mapping[str, Any]) -> None:
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            streams.append(facts["return_value"])
+
+    def cut() -> None:
+        with suppress(OSError, IndexError, AttributeError):
+            streams[-1].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
     try:
-        receipt = json.loads(body)
-        ticket = receipt["id"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return Doubtful("the gateway accepted it and its answer cannot be read")
-    if not isinstance(ticket, str) or not ticket.strip() or len(ticket) > 200:
-        return Doubtful("the gateway accepted it and its answer names no ticket")
-    return Ordered(ticket, _credits(receipt.get("estimatedCost")))
-
-
-def progress(answer: Any) -> Progress:
-    """Read a task. Raises Unreachable when it is no task at all: it is asked for again later."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
-        raise Unreachable("The gateway's answer about a ticket cannot be read.")
-    raw = answer.get("output")
-    outputs = tuple(u for u in raw if isinstance(u, str) and u) if isinstance(raw, list) else ()
-    done = answer.get("progress")
-    return Progress(
-        state=answer["status"],
-        progress=float(done) if isinstance(done, int | float) and 0 <= done <= 1 else None,
-        outputs=outputs,
-        credits=_credits(answer.get("cost")),
-        failure=_plain(answer.get("failure")),
-        failure_code=_plain(answer.get("failureCode")),
-    )
-
-
-def account(answer: Any) -> Account | None:
-    """Read the organization: credits left, and how many of each model may run at once."""
-    if not isinstance(answer, dict):
-        return None
-    tier = answer.get("tier")
-    models = tier.get("models") if isinstance(tier, dict) else None
-    slots = {
-        str(name): limits["maxConcurrentGenerations"]
-        for name, limits in (models.items() if isinstance(models, dict) else ())
-        if isinstance(limits, dict) and _whole(limits.get("maxConcurrentGenerations"))
-    }
-    balance = answer.get("creditBalance")
-    return Account(balance if isinstance(balance, int) else None, slots)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a `Retry-After` header, from 0 to 15 minutes; None if it says nothing."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return min(seconds, LONGEST_WAIT) if 0 <= seconds < float("inf") else None
+        yield trace
+    finally:
+        timer.cancel()
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    """Say whether a host is this machine: its name or address, not a name that looks like one."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_base_url(url: str, name: str) -> str:
     """Return a base URL that may be given the key: https, or this machine. Raises UsageError."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        host, parts = "", urlsplit("")
+        parts = httpx.URL(url)  # the parser that will be used, so that no two readings differ
+    except (httpx.InvalidURL, UnicodeError):
+        parts = httpx.URL("")
+    host = parts.host
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not host or not secure or parts.username or parts.query or parts.fragment:
+    if not host or not secure or parts.userinfo or parts.query or parts.fragment or "@" in url:
         raise UsageError(
             f"{name}: {url!r} is not an address for a gateway. It has to be https://host, or"
             " http://127.0.0.1:port for tests. Nothing was ordered."
@@ -288,41 +308,8 @@ def check_base_url(url: str, name: str) -> str:
     return url
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _credits(cost: Any) -> int | None:
-    amount = cost.get("credits") if isinstance(cost, dict) else None
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < 10**9:
-        return None
-    return -int(-amount // 1)
-
-
-def _said(body: bytes) -> str:
-    """Return what an error body says, as one line without control characters."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return "it gives no reason that can be read"
-    if not isinstance(answer, dict):
-        return "it gives no reason that can be read"
-    issues = answer.get("issues")
-    details = [
-        f"{'.'.join(map(str, i.get('path') or []))}: {i.get('message')}"
-        for i in (issues if isinstance(issues, list) else [])
-        if isinstance(i, dict)
-    ]
-    return _plain("; ".join([str(answer.get("error") or "no reason given"), *details])).rstrip(".")
-
-
-def _plain(text: Any) -> str:
-    shown = text if isinstance(text, str) else ""
-    return "".join(c if c.isprintable() else " " for c in shown)[:600].strip()
-
-
 def _cause(error: Exception) -> str:
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
         return "timed out"
     text = str(error).lower()
     for sign, words in (

@@ -23,6 +23,8 @@ Outline = list[Point]
 Wash = list[tuple[float, Colour]]
 """Colours from top to bottom: (how far down the frame, colour), in that order."""
 Paint = Colour | Wash
+Place = tuple[float, float, float, float]
+"""Left, top, right and bottom in frame sizes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Shape:
         """Return the shape at `strength`, 0 to 1."""
         if strength >= 1:
             return self
-        return Shape(self.mask.point([round(n * strength) for n in range(256)]), self.left, self.top)
+        return Shape(
+            self.mask.point([round(n * strength) for n in range(256)]), self.left, self.top
+        )
 
 
 class Sheet:
@@ -87,7 +91,7 @@ class Sheet:
         draw = ImageDraw.Draw(big)
         for points in placed:
             draw.polygon(((points - box[:2]) * 2).ravel().tolist(), fill=255)
-        return Shape(self._soften(big.reduce(2), blur), box[0], box[1])
+        return Shape(self.softened(big.reduce(2), blur * self._scale[1]), box[0], box[1])
 
     def strokes(self, dots: NDArray[np.float64], blur: float = 0.0) -> Shape | None:
         """Fill flat ellipses, many at once; each row is x, y and the half axes, in frame sizes."""
@@ -102,18 +106,18 @@ class Sheet:
         ends = np.concatenate([middle - half - box[:2], middle + half - box[:2]], axis=1) * 2
         for end in ends.tolist():
             draw.ellipse(end, fill=255)
-        return Shape(self._soften(big.reduce(2), blur), box[0], box[1])
+        return Shape(self.softened(big.reduce(2), blur * self._scale[1]), box[0], box[1])
 
     def field(self, small: NDArray[np.float32]) -> Shape:
         """Blow a small field of 0 to 1 up to a shape as large as the sheet."""
-        mask = Image.fromarray(np.uint8(np.clip(small, 0, 1) * 255))
+        mask = Image.fromarray((np.clip(small, 0, 1) * 255).astype(np.uint8))
         return Shape(mask.resize(self.size, Image.Resampling.BILINEAR), 0, 0)
 
     def mist(self, top: float, bottom: float) -> Shape:
         """Return a shape that is nothing at `top` and above, and grows to all at `bottom`."""
         rows = (np.arange(self.size[1]) + 0.5) / self._scale[1] - self.room.y
         column = np.clip((rows - top) / (bottom - top), 0, 1)
-        mask = Image.fromarray(np.uint8(column * 255)[:, None])
+        mask = Image.fromarray((column * 255).astype(np.uint8)[:, None])
         return Shape(mask.resize(self.size, Image.Resampling.NEAREST), 0, 0)
 
     def flood(self, paint: Paint) -> None:
@@ -168,21 +172,44 @@ class Sheet:
 
     def soft(self, blur: float) -> None:
         """Throw all that is painted so far out of focus."""
-        bands = [self._soften(band, blur) for band in self.picture.split()]
+        bands = [self.softened(band, blur * self._scale[1]) for band in self.picture.split()]
         self.picture = Image.merge("RGB", bands)
+
+    @staticmethod
+    def softened(mask: Image.Image, radius: float) -> Image.Image:
+        """Blur by a radius in pixels; a wide blur is made small and blown up again."""
+        if radius < 0.3:
+            return mask
+        if radius < 3:
+            return mask.filter(ImageFilter.BoxBlur(radius))
+        step = int(radius / 1.5)
+        small = mask.reduce(step).filter(ImageFilter.GaussianBlur(radius / step))
+        # What `reduce` rounds up at the edge must not stretch the rest.
+        whole = (0, 0, mask.width / step, mask.height / step)
+        return small.resize(mask.size, Image.Resampling.BICUBIC, box=whole)
 
     def grain(self, tooth: NDArray[np.float32], amount: float, rng: np.random.Generator) -> None:
         """Give the paint a tooth: 0 to 1 over the sheet, `amount` levels up and down, and grain."""
-        levels = np.asarray(self.field(tooth).mask, np.int16)
-        levels = ((levels - 128) * round(amount * 2)) >> 8
-        levels += rng.integers(-2, 3, levels.shape, np.int8)
-        lighter = Image.fromarray(np.uint8(np.maximum(levels, 0)))
-        darker = Image.fromarray(np.uint8(np.maximum(-levels, 0)))
-        lit = ImageChops.add(self.picture, Image.merge("RGB", [lighter] * 3))
-        self.picture = ImageChops.subtract(lit, Image.merge("RGB", [darker] * 3))
+        levels = self.field(tooth).mask
+        levels = levels.point([round((n - 128) * amount / 128) + 128 for n in range(256)])
+        grain = rng.integers(0, 5, (self.size[1], self.size[0]), np.uint8)
+        grain += np.asarray(levels)
+        rough = Image.merge("RGB", [Image.fromarray(grain)] * 3)
+        self.picture = ImageChops.add(self.picture, rough, offset=-130)
+
+    def cut_out(self) -> tuple[Image.Image, Place] | None:
+        """Return what was painted on a layer as RGBA, trimmed, and its place; None if nothing."""
+        box = None if self.matte is None else self.matte.getbbox()
+        if self.matte is None or box is None:
+            return None
+        picture = self.picture.crop(box)
+        picture.putalpha(self.matte.crop(box))
+        rooms = (self.room.x, self.room.y) * 2
+        edges = [e / scale - r for e, scale, r in zip(box, self._scale * 2, rooms, strict=True)]
+        return picture, (edges[0], edges[1], edges[2], edges[3])
 
     def _pixels(self, outline: Outline) -> NDArray[np.float64]:
-        return (np.asarray(outline, np.float64) + (self.room.x, self.room.y)) * self._scale
+        return np.add(outline, (self.room.x, self.room.y)) * self._scale
 
     def _box(
         self, low: NDArray[np.float64], high: NDArray[np.float64], blur: float
@@ -200,21 +227,8 @@ class Sheet:
         rows = (np.arange(box[1], box[3]) + 0.5) / self._scale[1] - self.room.y
         places = [place for place, _ in paint]
         column = [np.interp(rows, places, [colour[i] for _, colour in paint]) for i in range(3)]
-        strip = Image.fromarray(np.uint8(np.stack(column, axis=1) + 0.5)[:, None, :])
+        strip = Image.fromarray((np.stack(column, axis=1) + 0.5).astype(np.uint8)[:, None])
         return strip.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.NEAREST)
-
-    def _soften(self, mask: Image.Image, blur: float) -> Image.Image:
-        """Blur; a wide blur is made on a small picture and blown up again."""
-        radius = blur * self._scale[1]
-        if radius < 0.3:
-            return mask
-        if radius < 3:
-            return mask.filter(ImageFilter.BoxBlur(radius))
-        step = int(radius / 1.5)
-        small = mask.reduce(step).filter(ImageFilter.GaussianBlur(radius / step))
-        # What `reduce` rounds up at the edge must not stretch the rest.
-        whole = (0, 0, mask.width / step, mask.height / step)
-        return small.resize(mask.size, Image.Resampling.BICUBIC, box=whole)
 
 
 def noise(
@@ -228,7 +242,8 @@ def noise(
         values = Image.fromarray(rng.random((grid[1], grid[0]), np.float32))
         total += 0.5**octave * np.asarray(values.resize(size, Image.Resampling.BICUBIC))
         reach += 0.5**octave
-    return np.clip(total / np.float32(reach), 0, 1)
+    total /= reach
+    return total.clip(0, 1)
 
 
 def smooth(points: Sequence[Point], steps: int = 8, *, closed: bool = True) -> Outline:

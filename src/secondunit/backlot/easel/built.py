@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,20 @@ def city(stage: Stage) -> None:
     sky(stage)
     far = stage.far
     far.glow(0.5, stage.horizon, 0.9, stage.palette.horizon, 0.35)
-    for n, (distance, tall, count) in enumerate(((0.74, 0.36, 26), (0.5, 0.44, 18), (0.26, 0.34, 13))):
+    for n, (distance, tall, count) in enumerate(
+        ((0.74, 0.36, 26), (0.5, 0.44, 18), (0.26, 0.34, 13))
+    ):
         towers = _towers(stage, stage.horizon + 0.06 + 0.07 * n, tall, count)
-        far.fill([*towers, *_roofs(stage, towers)],
-                 [(stage.horizon - tall, stage.hazy(distance * 0.9)), (stage.horizon + 0.12, stage.hazy(distance))])
-        panes = [pane for tower in towers for pane in _panes(stage, tower, 0.12 if n == 0 else 0.22)]
+        far.fill(
+            [*towers, *_roofs(stage, towers)],
+            [
+                (stage.horizon - tall, stage.hazy(distance * 0.9)),
+                (stage.horizon + 0.12, stage.hazy(distance)),
+            ],
+        )
+        panes = [
+            pane for tower in towers for pane in _panes(stage, tower, 0.12 if n == 0 else 0.22)
+        ]
         far.light(panes, stage.palette.accent, (0.4, 0.65, 0.9)[n])
         if n < 2:
             haze(stage, stage.horizon + 0.10 + 0.06 * n, 0.2, 0.26)
@@ -48,9 +58,17 @@ def _roofs(stage: Stage, towers: list[Outline]) -> list[Outline]:
         middle, wide = (left + right) / 2, (right - left) / 2
         if rng.random() < 0.45:
             step = wide * rng.uniform(0.3, 0.7)
-            tops.append(block(middle - step, top - rng.uniform(0.01, 0.05), middle + step, top + 0.01))
+            tops.append(
+                block(middle - step, top - rng.uniform(0.01, 0.05), middle + step, top + 0.01)
+            )
         if rng.random() < 0.3:
-            tops.append([(middle - 0.001, top), (middle, top - rng.uniform(0.05, 0.11)), (middle + 0.001, top)])
+            tops.append(
+                [
+                    (middle - 0.001, top),
+                    (middle, top - rng.uniform(0.05, 0.11)),
+                    (middle + 0.001, top),
+                ]
+            )
     return tops
 
 
@@ -59,8 +77,9 @@ def _panes(stage: Stage, tower: Outline, lit: float) -> list[Outline]:
     across = np.arange(left + 0.006, right - 0.008, 0.0085)
     down = np.arange(top + 0.014, min(1.0, top + 0.4), 0.0165)
     on = stage.rng.random((len(across), len(down))) < lit
-    return [block(x, y, x + 0.004, y + 0.008)
-            for x, y in zip(across[on.nonzero()[0]].tolist(), down[on.nonzero()[1]].tolist(), strict=True)]  # fmt: skip
+    columns, rows = on.nonzero()
+    places = zip(across[columns].tolist(), down[rows].tolist(), strict=True)
+    return [block(x, y, x + 0.004, y + 0.008) for x, y in places]
 
 
 def _parapet(stage: Stage) -> None:
@@ -71,7 +90,9 @@ def _parapet(stage: Stage) -> None:
         wide, tall = rng.uniform(0.04, 0.07), rng.uniform(0.10, 0.2)
         shapes.append(block(x - wide, y - tall, x + wide, y + 0.01))
         shapes.append(limb([(x, y - tall), (x, y - tall - 0.16)], [0.003, 0.0015]))
-        shapes.append(limb([(x - 0.02, y - tall - 0.12), (x + 0.02, y - tall - 0.12)], [0.003, 0.003]))
+        shapes.append(
+            limb([(x - 0.02, y - tall - 0.12), (x + 0.02, y - tall - 0.12)], [0.003, 0.003])
+        )
     stage.near.fill(shapes, stage.shade(y - 0.2, y + 0.05))
 
 
@@ -81,8 +102,6 @@ def street(stage: Stage) -> None:
     meet, eye = 0.5 - 0.06 * stage.side, stage.horizon
     stage.far.glow(meet, eye - 0.02, 0.8, stage.palette.horizon, 0.9)
     edges = [0.045 + 0.40 * (n / 6) ** 1.7 for n in range(8)]
-    for n in range(6, -1, -1):
-        haze(stage, eye + 0.1, 0.5, 0.05)
     for n in range(7):
         for side in (-1, 1):
             _front(stage, meet, side, edges[n], edges[n + 1], n / 6)
@@ -97,20 +116,40 @@ def _front(stage: Stage, meet: float, side: int, inner: float, outer: float, nea
     a, b = meet + side * inner, meet + side * outer
     colour = stage.hazy(0.66 * (1 - near) ** 1.2 + 0.05)
     roof = rise * (0.35 + 0.65 * 0.22 / max(inner, 0.1))
-    front = [(a, 2.0), (a, eye - roof * inner), (b, eye - roof * outer), (b + side, eye - roof * outer), (b + side, 2.0)]
-    far.fill([front], [(eye - roof * outer, blend(colour, palette.near, 0.3)), (eye + 0.1, blend(colour, palette.horizon, 0.2 - 0.15 * near))])
+    front = [
+        (a, 2.0),
+        (a, eye - roof * inner),
+        (b, eye - roof * outer),
+        (b + side, eye - roof * outer),
+        (b + side, 2.0),
+    ]
+    far.fill(
+        [front],
+        [
+            (eye - roof * outer, blend(colour, palette.near, 0.3)),
+            (eye + 0.1, blend(colour, palette.horizon, 0.2 - 0.15 * near)),
+        ],
+    )
     panes = []
     for row in np.arange(0.12, 0.92, 0.11):
         for column in (0.2, 0.55):
             if rng.random() < 0.42:
                 x0, x1 = (inner + (outer - inner) * c for c in (column, column + 0.22))
-                panes.append([(meet + side * x, eye - roof * x * (row + d)) for x, d in ((x0, 0.0), (x1, 0.0), (x1, 0.055), (x0, 0.055))])
+                panes.append(
+                    [
+                        (meet + side * x, eye - roof * x * (row + d))
+                        for x, d in ((x0, 0.0), (x1, 0.0), (x1, 0.055), (x0, 0.055))
+                    ]
+                )
     far.light(panes, palette.accent, 0.7, 0.0008)
-    if rng.random() < 0.6:
-        x, y = meet + side * inner, eye - roof * inner * rng.uniform(0.3, 0.6)
+    if rng.random() < 0.5:
+        x, y = meet + side * inner, eye - roof * inner * rng.uniform(0.2, 0.75)
         wide, tall = 0.010 + 0.03 * near, 0.035 + 0.13 * near
         colour = palette.light if rng.random() < 0.5 else palette.accent
-        far.fill([block(min(x, x - side * wide), y, max(x, x - side * wide), y + tall)], blend(colour, palette.light, 0.2))
+        far.fill(
+            [block(min(x, x - side * wide), y, max(x, x - side * wide), y + tall)],
+            blend(colour, palette.light, 0.2),
+        )
         far.glow(x - side * wide / 2, y + tall / 2, 0.10 + 0.25 * near, colour, 0.5)
 
 
@@ -120,8 +159,12 @@ def _wet_ground(stage: Stage, line: float, shine: float) -> None:
     width, height = far.size
     row = round((line + far.room.y) / (1 + 2 * far.room.y) * height)
     deep = height - row
-    above = far.picture.crop((0, max(0, row - deep), width, row)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    above = above.resize((width, max(1, deep // 24)), Image.Resampling.BOX).resize((width, deep), Image.Resampling.BICUBIC)
+    above = far.picture.crop((0, max(0, row - deep), width, row)).transpose(
+        Image.Transpose.FLIP_TOP_BOTTOM
+    )
+    above = above.resize((width, max(1, deep // 24)), Image.Resampling.BOX).resize(
+        (width, deep), Image.Resampling.BICUBIC
+    )
     above = above.filter(ImageFilter.BoxBlur(max(1, height // 260)))
     before = far.picture.copy()
     far.fill([block(-1, line, 2, 2)], [(line, stage.hazy(0.35)), (1.1, stage.palette.near)])
@@ -135,9 +178,11 @@ def _lamp_post(stage: Stage) -> None:
     """A lamp on the near kerb: the close thing that slides past."""
     near, palette, sign = stage.near, stage.palette, stage.side
     x = 0.5 - 0.40 * sign
-    post = [limb([(x, 1.3), (x, 0.16)], [0.014, 0.009]),
-            limb([(x, 0.18), (x + 0.02 * sign, 0.10), (x + 0.07 * sign, 0.10)], [0.008, 0.007, 0.006]),
-            ellipse(x + 0.08 * sign, 0.106, 0.024, 0.014)]
+    post = [
+        limb([(x, 1.3), (x, 0.16)], [0.014, 0.009]),
+        limb([(x, 0.18), (x + 0.02 * sign, 0.10), (x + 0.07 * sign, 0.10)], [0.008, 0.007, 0.006]),
+        ellipse(x + 0.08 * sign, 0.106, 0.024, 0.014),
+    ]
     near.fill(post, palette.near)
     near.light([ellipse(x + 0.08 * sign, 0.112, 0.018, 0.007)], palette.accent, 1.0, 0.002)
     stage.far.glow(x + 0.08 * sign, 0.12, 0.34, palette.accent, 0.55)
@@ -149,13 +194,22 @@ def road(stage: Stage) -> None:
     far, palette, top = stage.far, stage.palette, stage.horizon + 0.02
     meet = 0.5 + stage.random.uniform(-0.08, 0.08)
     asphalt = blend(stage.hazy(0.25), palette.middle, 0.15)
-    far.fill([block(-1, top + 0.08, 2, 2)], [(top + 0.03, stage.hazy(0.3)), (1.1, palette.near)], 1.0, 0.02)
-    far.fill([[(meet - 0.004, top), (meet + 0.004, top), (1.10, 1.35), (-0.10, 1.35)]],
-             [(top, blend(asphalt, palette.light, 0.35)), (0.9, asphalt)])
+    far.fill(
+        [block(-1, top + 0.08, 2, 2)],
+        [(top + 0.03, stage.hazy(0.3)), (1.1, palette.near)],
+        1.0,
+        0.02,
+    )
+    far.fill(
+        [[(meet - 0.004, top), (meet + 0.004, top), (1.10, 1.35), (-0.10, 1.35)]],
+        [(top, blend(asphalt, palette.light, 0.35)), (0.9, asphalt)],
+    )
     dashes = []
     for n in range(9):
         near, back = 1 / (1 + 0.85 * n), 1 / (1 + 0.85 * (n + 0.42))
-        corners = [(meet + (0.5 - meet) * t, top + (1.35 - top) * t, 0.010 * t) for t in (near, back)]
+        corners = [
+            (meet + (0.5 - meet) * t, top + (1.35 - top) * t, 0.010 * t) for t in (near, back)
+        ]
         (x0, y0, w0), (x1, y1, w1) = corners
         dashes.append([(x0 - w0, y0), (x0 + w0, y0), (x1 + w1, y1), (x1 - w1, y1)])
     far.fill(dashes, blend(palette.light, palette.accent, 0.4), 0.65, 0.001)
@@ -169,9 +223,14 @@ def _poles(stage: Stage, meet: float) -> None:
         x, base = meet + side * 0.62 * near, stage.horizon + 0.02 + 0.36 * near
         top = base - 0.78 * near
         shapes.append(limb([(x, base), (x, top)], [0.012 * near, 0.008 * near]))
-        shapes.append(limb([(x - 0.05 * near, top + 0.04 * near), (x + 0.05 * near, top + 0.04 * near)], [0.010 * near] * 2))
+        shapes.append(
+            limb(
+                [(x - 0.05 * near, top + 0.04 * near), (x + 0.05 * near, top + 0.04 * near)],
+                [0.010 * near] * 2,
+            )
+        )
         tops.append((x, top + 0.04 * near))
-    for (x0, y0), (x1, y1) in zip(tops, tops[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(tops):
         sag = (y0 + y1) / 2 + 0.09 * abs(x1 - x0)
         shapes.append(limb([(x0, y0), ((x0 + x1) / 2, sag), (x1, y1)], [0.002, 0.0015, 0.001]))
     stage.far.fill(shapes, stage.hazy(0.12))
@@ -186,17 +245,29 @@ def interior(stage: Stage) -> None:
     wall = blend(palette.middle, palette.near, 0.52)
     dim = blend(wall, palette.near, 0.55)
     far.flood([(-0.1, dim), (0.7, wall), (1.1, dim)])
-    far.fill([block(_LEFT, _TOP, _RIGHT, _FOOT)],
-             [(_TOP, blend(wall, palette.near, 0.25)), (_FOOT, blend(wall, palette.horizon, 0.16))])
+    far.fill(
+        [block(_LEFT, _TOP, _RIGHT, _FOOT)],
+        [(_TOP, blend(wall, palette.near, 0.25)), (_FOOT, blend(wall, palette.horizon, 0.16))],
+    )
     floor = blend(palette.near, palette.middle, 0.34)
-    far.fill([[(_LEFT, _FOOT), (_RIGHT, _FOOT), (1.5, 1.35), (-0.5, 1.35)]],
-             [(_FOOT, floor), (1.1, blend(palette.near, palette.middle, 0.12))])
-    boards = [limb([(_LEFT + (_RIGHT - _LEFT) * t, _FOOT), (2 * t - 0.5, 1.35)], [0.001, 0.004])
-              for t in np.linspace(0.04, 0.96, 13).tolist()]
+    far.fill(
+        [[(_LEFT, _FOOT), (_RIGHT, _FOOT), (1.5, 1.35), (-0.5, 1.35)]],
+        [(_FOOT, floor), (1.1, blend(palette.near, palette.middle, 0.12))],
+    )
+    boards = [
+        limb([(_LEFT + (_RIGHT - _LEFT) * t, _FOOT), (2 * t - 0.5, 1.35)], [0.001, 0.004])
+        for t in np.linspace(0.04, 0.96, 13).tolist()
+    ]
     far.fill(boards, palette.near, 0.4)
-    seams = [((_LEFT, _TOP), (_LEFT, _FOOT)), ((_RIGHT, _TOP), (_RIGHT, _FOOT)), ((_LEFT, _FOOT), (_RIGHT, _FOOT)),
-             ((_LEFT, _FOOT), (-0.5, 1.35)), ((_RIGHT, _FOOT), (1.5, 1.35)),
-             ((_LEFT, _TOP), (-0.4, -0.5)), ((_RIGHT, _TOP), (1.4, -0.5))]
+    seams = [
+        ((_LEFT, _TOP), (_LEFT, _FOOT)),
+        ((_RIGHT, _TOP), (_RIGHT, _FOOT)),
+        ((_LEFT, _FOOT), (_RIGHT, _FOOT)),
+        ((_LEFT, _FOOT), (-0.5, 1.35)),
+        ((_RIGHT, _FOOT), (1.5, 1.35)),
+        ((_LEFT, _TOP), (-0.4, -0.5)),
+        ((_RIGHT, _TOP), (1.4, -0.5)),
+    ]
     far.fill([limb(seam, [0.003, 0.003]) for seam in seams], palette.near, 0.5, 0.001)
     _window(stage, 0.5 + 0.20 * stage.side)
     if "door" in stage.staging.things:
@@ -207,10 +278,20 @@ def interior(stage: Stage) -> None:
 def _window(stage: Stage, x: float) -> None:
     far, palette = stage.far, stage.palette
     wide, top, sill = 0.085 if stage.aspect > 1 else 0.13, 0.17, 0.50
-    far.fill([block(x - wide, top, x + wide, sill)],
-             [(top, blend(palette.light, palette.middle, 0.25)), (sill, blend(palette.horizon, palette.light, 0.5))])
-    bars = [limb([(x + s * wide, top - 0.005), (x + s * wide, sill + 0.005)], [0.007] * 2) for s in (-1, 0, 1)]
-    bars += [limb([(x - wide, y), (x + wide, y)], [0.009] * 2) for y in (top, (top + sill) / 2, sill)]
+    far.fill(
+        [block(x - wide, top, x + wide, sill)],
+        [
+            (top, blend(palette.light, palette.middle, 0.25)),
+            (sill, blend(palette.horizon, palette.light, 0.5)),
+        ],
+    )
+    bars = [
+        limb([(x + s * wide, top - 0.005), (x + s * wide, sill + 0.005)], [0.007] * 2)
+        for s in (-1, 0, 1)
+    ]
+    bars += [
+        limb([(x - wide, y), (x + wide, y)], [0.009] * 2) for y in (top, (top + sill) / 2, sill)
+    ]
     far.fill(bars, blend(palette.near, palette.middle, 0.2))
     far.glow(x, 0.34, 0.75, palette.light, 0.6)
     reach, low = -0.42 * stage.side, _FOOT + 0.06
@@ -220,18 +301,36 @@ def _window(stage: Stage, x: float) -> None:
         panes.append([(a + reach * 0.75, low), (b + reach * 0.75, low),
                       (b + reach * 1.35 + s * 0.02, 0.95), (a + reach * 1.35, 0.95)])  # fmt: skip
     far.light(panes, palette.light, 0.42, 0.006)
-    beam = [(x - wide, top), (x + wide, sill), (x + wide + reach * 1.3, 0.95), (x - wide + reach * 0.9, _FOOT)]
+    beam = [
+        (x - wide, top),
+        (x + wide, sill),
+        (x + wide + reach * 1.3, 0.95),
+        (x - wide + reach * 0.9, _FOOT),
+    ]
     far.light([beam], palette.light, 0.18, 0.03)
 
 
 def _door(stage: Stage, x: float) -> None:
     far, palette = stage.far, stage.palette
     wide, top = 0.062 if stage.aspect > 1 else 0.10, 0.20
-    far.fill([block(x - wide - 0.012, top - 0.02, x + wide + 0.012, _FOOT)], blend(palette.near, palette.middle, 0.22))
-    far.fill([block(x - wide, top, x + wide, _FOOT)], [(top, palette.horizon), (_FOOT, palette.light)])
+    far.fill(
+        [block(x - wide - 0.012, top - 0.02, x + wide + 0.012, _FOOT)],
+        blend(palette.near, palette.middle, 0.22),
+    )
+    far.fill(
+        [block(x - wide, top, x + wide, _FOOT)], [(top, palette.horizon), (_FOOT, palette.light)]
+    )
     ajar = x + wide * 0.1
-    far.fill([[(x - wide, _FOOT), (x - wide, top), (ajar, top + 0.02), (ajar, _FOOT + 0.03)]], blend(palette.near, palette.middle, 0.12))
-    far.light([[(ajar, _FOOT), (x + wide, _FOOT), (x + wide * 2.6, 1.0), (x + wide * 0.6, 1.0)]], palette.light, 0.35, 0.01)
+    far.fill(
+        [[(x - wide, _FOOT), (x - wide, top), (ajar, top + 0.02), (ajar, _FOOT + 0.03)]],
+        blend(palette.near, palette.middle, 0.12),
+    )
+    far.light(
+        [[(ajar, _FOOT), (x + wide, _FOOT), (x + wide * 2.6, 1.0), (x + wide * 0.6, 1.0)]],
+        palette.light,
+        0.35,
+        0.01,
+    )
     far.glow(x + wide / 2, 0.5, 0.4, palette.light, 0.35)
 
 
@@ -251,8 +350,19 @@ def _furniture(stage: Stage) -> None:
         stage.shade(0.6, 0.95),
     )  # fmt: skip
     lamp = x + 0.07 * sign
-    hood = [(lamp - 0.035, y - 0.10), (lamp - 0.02, y - 0.17), (lamp + 0.02, y - 0.17), (lamp + 0.035, y - 0.10)]
-    near.fill([limb([(lamp, y), (lamp, y - 0.12)], [0.008, 0.006]), ellipse(lamp, y - 0.012, 0.022, 0.008)], stage.hazy(0.1))
+    hood = [
+        (lamp - 0.035, y - 0.10),
+        (lamp - 0.02, y - 0.17),
+        (lamp + 0.02, y - 0.17),
+        (lamp + 0.035, y - 0.10),
+    ]
+    near.fill(
+        [
+            limb([(lamp, y), (lamp, y - 0.12)], [0.008, 0.006]),
+            ellipse(lamp, y - 0.012, 0.022, 0.008),
+        ],
+        stage.hazy(0.1),
+    )
     near.fill([hood], blend(palette.accent, palette.light, 0.3), 0.9)
     stage.far.glow(lamp, y - 0.13, 0.5, palette.accent, 0.55)
     near.glow(lamp, y - 0.12, 0.22, palette.accent, 0.5)

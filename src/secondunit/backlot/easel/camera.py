@@ -198,7 +198,7 @@ class _Hand:
     _REACH = 0.010  # frame sizes
 
     def __init__(self, seed: int, amount: float) -> None:
-        random = Random(seed)
+        random = Random(seed)  # noqa: S311  a drawing hand, not a secret
         self._reach = self._REACH * amount
         self._phases = [
             [(rate * random.uniform(0.9, 1.1), reach, random.uniform(0, math.tau))

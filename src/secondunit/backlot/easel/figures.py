@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from secondunit.backlot.easel.brush import ellipse, limb, smooth
@@ -38,9 +39,15 @@ def cast(staging: Staging, random: Random) -> list[Look]:
         walk=staging.has("walk"),
         sit=staging.has("sit"),
     )
+    # A couple is two kinds of people; any other company is dressed like the first of it.
     others = [
-        Look(dress=random.random() < 0.5, coat=random.random() < 0.6, walk=random.random() < 0.3)
-        for _ in range(staging.people - 1)
+        replace(
+            first,
+            dress=not first.dress if staging.has("couple") else first.dress,
+            coat=random.random() < 0.6,
+            sit=first.sit and n == 0,
+        )
+        for n in range(staging.people - 1)
     ]
     return [first, *others]
 
@@ -137,6 +144,7 @@ def _seated(look: Look) -> list[Outline]:
         limb([(0.18, 0.015), (0.245, 0.012)], [0.04, 0.025]),
         limb([(0.0, 0.76), (0.06, 0.6), (0.15, 0.5)], [0.06, 0.05, 0.035]),
         limb([(0.0, 0.8), (0.01, 0.87)], [0.06, 0.05]),
+        smooth([(-0.24, 0.0), (-0.22, 0.3), (-0.1, 0.41), (0.06, 0.39), (0.12, 0.2), (0.13, 0.0)]),
     ]  # fmt: skip
     return _grown(parts + _head(look, 0.0, 0.905), look)
 
@@ -164,20 +172,49 @@ _SHOULDERS: list[Point] = [
 ]  # fmt: skip
 
 
+_COLLAR_ASIDE: list[Point] = [
+    (-0.56, -0.40), (-0.47, 0.06), (-0.40, 0.20), (-0.27, 0.15), (-0.10, -0.08), (0.12, -0.13),
+    (0.22, -0.06), (0.30, -0.16), (0.34, -0.50), (-0.1, -0.6),
+]  # fmt: skip
+_COLLAR: list[Point] = [
+    (-0.52, -0.34), (-0.42, 0.06), (-0.33, 0.12), (-0.22, -0.06), (0.0, -0.24), (0.22, -0.06),
+    (0.33, 0.12), (0.42, 0.06), (0.52, -0.34), (0.0, -0.6),
+]  # fmt: skip
+
+
 def bust(look: Look, *, aside: bool) -> list[Outline]:
     """Return a head and shoulders, the head one high above a chin at 0.
 
     `aside` looks to the right; otherwise towards the lens or away from it.
     """
     parts = [smooth(_PROFILE + _SHOULDERS_ASIDE)] if aside else _facing()
+    if look.coat and not look.hood:
+        parts.append(smooth(_COLLAR_ASIDE if aside else _COLLAR, 6))
     return parts + _hair(look, aside=aside)
+
+
+def afloat(outlines: list[Outline], turn: float) -> list[Outline]:
+    """Return a figure turned by `turn` radians about its middle, which comes to lie at 0."""
+    cos, sin = math.cos(turn), math.sin(turn)
+    return [
+        [(x * cos - (y - 0.5) * sin, x * sin + (y - 0.5) * cos) for x, y in part]
+        for part in outlines
+    ]
+
+
+def back() -> list[Outline]:
+    """Return a head and shoulders from behind, the head one high above its nape at 0."""
+    skull = [(0.0, -0.3), (0.27, -0.2), (0.26, 0.02), (0.33, 0.18), (0.385, 0.45), (0.36, 0.75),
+             (0.22, 0.96), (0.0, 1.02), (-0.22, 0.96), (-0.36, 0.75), (-0.385, 0.45), (-0.33, 0.18),
+             (-0.26, 0.02), (-0.27, -0.2)]  # fmt: skip
+    return [smooth(skull), smooth(_SHOULDERS)]
 
 
 def _facing() -> list[Outline]:
     skull = [(0.0, -0.01), (0.17, 0.04), (0.295, 0.2), (0.345, 0.42), (0.37, 0.64), (0.30, 0.88),
              (0.0, 1.0), (-0.30, 0.88), (-0.37, 0.64), (-0.345, 0.42), (-0.295, 0.2),
              (-0.17, 0.04)]  # fmt: skip
-    ears = [ellipse(side * 0.372, 0.46, 0.042, 0.095, side * -0.12) for side in (-1, 1)]
+    ears = [ellipse(side * 0.372, 0.46, 0.042, 0.095) for side in (-1, 1)]
     return [smooth(skull), *ears, smooth(_SHOULDERS)]
 
 
@@ -251,10 +288,21 @@ def stag(random: Random) -> list[Outline]:
     return [*horse(random), *antlers]
 
 
-def gull(x: float, y: float, wing: float) -> Outline:
-    """Return a bird far off: two wings of `wing` length over a place."""
+def rider() -> list[Outline]:
+    """Return somebody on the horse's back, in the horse's heights."""
     return [
-        (x - wing, y - wing * 0.34), (x - wing * 0.45, y - wing * 0.42), (x, y),
-        (x + wing * 0.45, y - wing * 0.42), (x + wing, y - wing * 0.3),
-        (x + wing * 0.42, y - wing * 0.24), (x, y + wing * 0.13), (x - wing * 0.42, y - wing * 0.24),
+        smooth([(-0.12, 0.62), (-0.13, 0.82), (-0.1, 1.0), (-0.02, 1.05), (0.06, 1.0), (0.07, 0.82),
+                (0.08, 0.62)]),
+        limb([(0.0, 0.68), (0.12, 0.52), (0.08, 0.32)], [0.13, 0.1, 0.05]),
+        limb([(0.06, 0.31), (0.15, 0.30)], [0.05, 0.03]),
+        limb([(0.0, 0.98), (0.12, 0.84), (0.28, 0.8)], [0.08, 0.06, 0.04]),
+        ellipse(0.0, 1.13, 0.062, 0.08),
+        limb([(-0.11, 1.16), (0.0, 1.18), (0.12, 1.15)], [0.012, 0.03, 0.012]),
     ]  # fmt: skip
+
+
+GULL: Outline = [
+    (-1.0, 0.34), (-0.45, 0.42), (0.0, 0.0), (0.45, 0.42), (1.0, 0.30), (0.42, 0.24), (0.0, -0.13),
+    (-0.42, 0.24),
+]  # fmt: skip
+"""A bird far off, in lengths of its wing."""

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secondunit.backlot.easel.brush import ellipse, limb
+from secondunit.backlot.easel.brush import ellipse, limb, noise
 from secondunit.backlot.easel.palette import blend
 from secondunit.backlot.easel.scenery import (
-    close_ground, haze, ridge, shafts, sky, stars, tuft, under,
+    close_ground,
+    haze,
+    ridge,
+    shafts,
+    sky,
+    stars,
+    tuft,
+    under,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -39,15 +46,29 @@ def mountains(stage: Stage) -> None:
 
 
 def _lit_slopes(stage: Stage, line: Line, strength: float) -> None:
-    """Catch light on the slopes that face the sun."""
-    rising, places = np.gradient(line) * stage.side, stage.far.across(len(line))
-    step, facets = 6, []
-    for i in range(0, len(line) - step, step):
-        if rising[i : i + step].mean() > 0.0002:
-            deep = stage.rng.uniform(0.02, 0.07)
-            facets.append([(places[i], line[i]), (places[i + step], line[i + step]),
-                           (places[i + step] - 0.012 * stage.side, line[i + step] + deep)])  # fmt: skip
-    stage.far.fill(facets, stage.palette.light, strength, 0.002)
+    """Catch light on the slopes that face the sun, torn at its lower edge by gullies."""
+    facing = (np.gradient(line) * stage.side > 0).astype(np.float64)
+    soft = np.convolve(facing, np.hanning(9) / np.hanning(9).sum(), "same")
+    torn = 0.012 + 0.05 * _jagged(stage, len(line))
+    _band(stage, line, line + soft * torn, stage.palette.light, strength, 0.0016)
+
+
+def _jagged(stage: Stage, count: int) -> Line:
+    """Return a torn edge, 0 to 1, at `count` places."""
+    edge = np.zeros(count)
+    for step, weight in ((40, 0.5), (14, 0.32), (5, 0.18)):
+        knots = stage.rng.random(count // step + 2)
+        edge += weight * np.interp(np.arange(count) / step, np.arange(len(knots)), knots)
+    return edge
+
+
+def _band(
+    stage: Stage, top: Line, foot: Line, colour: Colour, strength: float, blur: float
+) -> None:
+    """Fill what lies between two skylines."""
+    places = stage.far.across(len(top))
+    rim = [*zip(places, top, strict=True), *zip(places[::-1], foot[::-1], strict=True)]
+    stage.far.fill([[(float(x), float(y)) for x, y in rim]], colour, strength, blur)
 
 
 def _lay_of_the_land(stage: Stage) -> None:
@@ -66,9 +87,19 @@ def _lay_of_the_land(stage: Stage) -> None:
     wood = wood[np.abs(wood[:, 0] - _river(wood[:, 1], top, stage.side)) > 0.03 + 0.08 * depth]
     stage.far.fill(stage.far.strokes(wood), blend(ground, stage.palette.near, 0.5), 0.8)
     down = np.linspace(top, 1.15, 40)
-    middle, wide = _river(down, top, stage.side), 0.004 + 0.055 * ((down - top) / (1.15 - top)) ** 1.6
-    banks = [*zip(middle - wide, down, strict=True), *zip((middle + wide)[::-1], down[::-1], strict=True)]
-    stage.far.fill([[(float(x), float(y)) for x, y in banks]], blend(stage.palette.horizon, stage.palette.light, 0.3), 0.85)
+    middle, wide = (
+        _river(down, top, stage.side),
+        0.004 + 0.055 * ((down - top) / (1.15 - top)) ** 1.6,
+    )
+    banks = [
+        *zip(middle - wide, down, strict=True),
+        *zip((middle + wide)[::-1], down[::-1], strict=True),
+    ]
+    stage.far.fill(
+        [[(float(x), float(y)) for x, y in banks]],
+        blend(stage.palette.horizon, stage.palette.light, 0.3),
+        0.85,
+    )
 
 
 def _river(down: Line, top: float, side: int) -> Line:
@@ -90,12 +121,15 @@ def rolling(stage: Stage) -> None:
         line = ridge(stage, stage.horizon + 0.015 + 0.05 * n, 0.05, 0.35, 1.4 + n)
         colour = stage.hazy(0.62 - 0.2 * n)
         lit = blend(colour, stage.palette.light, 0.16)
-        stage.far.fill([under(stage, line)], [(stage.horizon - 0.03, lit), (stage.horizon + 0.2, colour)])
+        stage.far.fill(
+            [under(stage, line)], [(stage.horizon - 0.03, lit), (stage.horizon + 0.2, colour)]
+        )
     rng = stage.rng
     clumps = rng.uniform(-0.14, 1.14, 9).repeat(5)
     size = rng.uniform(0.007, 0.018, 45)
-    trees = np.stack([clumps + rng.normal(0, 0.008, 45), stage.horizon + 0.05 - rng.uniform(0.002, 0.022, 45),
-                      1.1 * size / stage.aspect, size], 1)  # fmt: skip
+    trees = np.stack([
+        clumps + rng.normal(0, 0.008, 45), stage.horizon + 0.05 - rng.uniform(0.002, 0.022, 45),
+        1.1 * size / stage.aspect, size], 1)  # fmt: skip
     stage.far.fill(stage.far.strokes(trees), stage.hazy(0.36))
     haze(stage, stage.horizon + 0.12, 0.12, 0.22)
 
@@ -104,7 +138,9 @@ def forest(stage: Stage) -> None:
     """Firs in three depths, mist and shafts of light between them, trunks close by."""
     sky(stage)
     rng = stage.rng
-    for n, (distance, tall, count) in enumerate(((0.72, 0.26, 46), (0.5, 0.42, 30), (0.3, 0.66, 17))):
+    for n, (distance, tall, count) in enumerate(
+        ((0.72, 0.26, 46), (0.5, 0.42, 30), (0.3, 0.66, 17))
+    ):
         base = stage.horizon + 0.03 + 0.07 * n
         trees = [under(stage, ridge(stage, base, 0.03, 0.4, 3))]
         for x in rng.uniform(-0.18, 1.18, count):
@@ -114,14 +150,19 @@ def forest(stage: Stage) -> None:
     shafts(stage, stage.sun[0], -0.25, 0.3)
     close_ground(stage, tufts=600)
     trunks = []
-    for x in (-0.05, 0.10, 0.92, 1.06):
-        x, thick = x + rng.uniform(-0.03, 0.03), rng.uniform(0.028, 0.055)
+    for x in np.array([-0.05, 0.10, 0.92, 1.06]) + rng.uniform(-0.03, 0.03, 4):
+        thick = rng.uniform(0.028, 0.055)
         lean = rng.uniform(-0.03, 0.03)
         trunks.append(limb([(x - lean * 0.2, 1.2), (x, 0.9), (x + lean * 0.5, 0.4), (x + lean, -0.3)],
                            [thick * 1.9, thick, thick * 0.85, thick * 0.7]))  # fmt: skip
         for y in rng.uniform(-0.1, 0.45, 3):
             reach = rng.choice((-1, 1)) * rng.uniform(0.05, 0.11)
-            trunks.append(limb([(x, y), (x + reach * 0.6, y - 0.02), (x + reach, y - 0.09)], [0.010, 0.006, 0.001]))
+            trunks.append(
+                limb(
+                    [(x, y), (x + reach * 0.6, y - 0.02), (x + reach, y - 0.09)],
+                    [0.010, 0.006, 0.001],
+                )
+            )
     stage.near.fill(trunks, stage.shade(0.0, 0.8, 0.06))
 
 
@@ -135,7 +176,10 @@ def fir(stage: Stage, x: float, y: float, tall: float) -> list[Outline]:
         left += [(x - wide, tip), (x - wide * 0.45, notch)]
         right += [(x + wide, tip), (x + wide * 0.45, notch)]
     thick = 0.004 / stage.aspect
-    return [[(x, y - tall), *right, *reversed(left)], limb([(x, y), (x, y - tall)], [thick * 2, thick])]
+    return [
+        [(x, y - tall), *right, *reversed(left)],
+        limb([(x, y), (x, y - tall)], [thick * 2, thick]),
+    ]
 
 
 def desert(stage: Stage) -> None:
@@ -147,21 +191,23 @@ def desert(stage: Stage) -> None:
         part = n / 3
         base = stage.horizon + 0.03 + 0.16 * part
         line = ridge(stage, base, 0.09 + 0.05 * part, 0.22, 0.9 + 0.5 * (3 - n))
-        lit = blend(blend(sand, palette.near, 0.18 + 0.30 * part), palette.horizon, 0.4 - 0.4 * part)
+        lit = blend(
+            blend(sand, palette.near, 0.18 + 0.30 * part), palette.horizon, 0.4 - 0.4 * part
+        )
         shade = blend(lit, palette.near, 0.45)
-        stage.far.fill([under(stage, line)], [(base - 0.12, lit), (base + 0.14, blend(lit, shade, 0.5))])
+        stage.far.fill(
+            [under(stage, line)], [(base - 0.12, lit), (base + 0.14, blend(lit, shade, 0.5))]
+        )
         _lee(stage, line, shade)
     close_ground(stage, 0.09, 0.8)
 
 
 def _lee(stage: Stage, line: Line, shade: Colour) -> None:
     """Darken from each crest down the side away from the sun."""
-    places = stage.far.across(len(line))
     window = np.hanning(41)
     deep = np.where(np.gradient(line) * stage.side < 0, 0.16, 0.0)
-    low = line + np.convolve(deep, window / window.sum(), "same")
-    band = [*zip(places, line, strict=True), *zip(places[::-1], low[::-1], strict=True)]
-    stage.far.fill([[(float(x), float(y)) for x, y in band]], shade, 0.75, 0.006)
+    foot = line + np.convolve(deep, window / window.sum(), "same")
+    _band(stage, line, foot, shade, 0.75, 0.006)
 
 
 def sea(stage: Stage) -> None:
@@ -189,7 +235,11 @@ def _water(stage: Stage) -> None:
         [(horizon, blend(palette.horizon, palette.middle, 0.45)),
          (horizon + 0.16, blend(palette.middle, deep, 0.4)), (1.05, deep)],
     )  # fmt: skip
-    far.fill(far.strokes(_ripples(stage, 420, bright=False), 0.0008), blend(palette.near, palette.top, 0.4), 0.35)
+    far.fill(
+        far.strokes(_ripples(stage, 420, bright=False), 0.0008),
+        blend(palette.near, palette.top, 0.4),
+        0.35,
+    )
     glint = blend(palette.light, palette.horizon, 0.35)
     far.light(far.strokes(_ripples(stage, 420, bright=True), 0.0008), glint, 0.65)
     far.glow(stage.sun[0], horizon + 0.02, 0.55, palette.light, 0.25)
@@ -199,7 +249,11 @@ def _ripples(stage: Stage, count: int, *, bright: bool) -> Line:
     """Return strokes on the water, small far off; the bright ones lie under the sun."""
     rng = stage.rng
     depth = rng.random(count) ** 1.7
-    across = rng.normal(stage.sun[0], 0.035 + 0.22 * depth) if bright else rng.uniform(-0.16, 1.16, count)
+    across = (
+        rng.normal(stage.sun[0], 0.035 + 0.22 * depth)
+        if bright
+        else rng.uniform(-0.16, 1.16, count)
+    )
     return np.stack([
         across, stage.horizon + 0.004 + depth * (1.1 - stage.horizon),
         (0.006 + 0.05 * depth) * rng.uniform(0.5, 1.5, count),
@@ -213,13 +267,18 @@ def _breakers(stage: Stage) -> None:
         base = stage.horizon + 0.05 + 0.085 * n
         line = ridge(stage, base + 0.02, 0.03 + 0.03 * n, 0.42, 3.2 - 0.5 * n)
         colour = blend(palette.middle, palette.near, 0.22 + 0.13 * n)
-        far.fill([under(stage, line)], [(base - 0.06, blend(colour, palette.horizon, 0.4)), (base + 0.06, colour)])
-        crest = np.flatnonzero(line < np.quantile(line, 0.34)).repeat(2)
+        far.fill(
+            [under(stage, line)],
+            [(base - 0.06, blend(colour, palette.horizon, 0.4)), (base + 0.06, colour)],
+        )
+        crest = np.flatnonzero(
+            (line < np.quantile(line, 0.4)) & (rng.random(len(line)) < 0.16)
+        ).repeat(3)
         reach, count = 0.003 + 0.0045 * n, len(crest)
         foam = np.stack([
             far.across(len(line))[crest] + rng.normal(0, 0.004, count),
             line[crest] + np.abs(rng.normal(0, reach, count)),
-            reach * rng.uniform(0.4, 1.8, count), np.full(count, reach * 0.3)], 1)  # fmt: skip
+            reach * rng.uniform(0.3, 1.3, count), np.full(count, reach * 0.22)], 1)  # fmt: skip
         far.fill(far.strokes(foam, 0.0012), blend(palette.light, palette.horizon, 0.3), 0.6)
 
 
@@ -247,8 +306,6 @@ def _cliff(stage: Stage) -> None:
 
 def space(stage: Stage) -> None:
     """Stars, a nebula and the lit limb of a world."""
-    from secondunit.backlot.easel.brush import noise
-
     far, palette, sign = stage.far, stage.palette, stage.side
     far.flood([(0.0, palette.top), (1.0, palette.middle)])
     cloud = noise(stage.rng, (far.size[0] // 3, far.size[1] // 3), (2.5, 2.0), 6)
@@ -269,12 +326,16 @@ def underwater(stage: Stage) -> None:
     far.glow(stage.sun[0], -0.15, 1.0, palette.light, 0.75)
     for n in range(2):
         line = ridge(stage, 0.86 + 0.06 * n, 0.24, 0.5, 1.5 + n)
-        far.fill([under(stage, line)], blend(palette.horizon, palette.near, 0.35 + 0.3 * n), 1.0, 0.004)
+        far.fill(
+            [under(stage, line)], blend(palette.horizon, palette.near, 0.35 + 0.3 * n), 1.0, 0.004
+        )
     shafts(stage, stage.sun[0], -0.4, 0.34)
     weed = []
     for x in (*rng.uniform(-0.1, 0.28, 7), *rng.uniform(0.74, 1.1, 7)):
         tall, bend = rng.uniform(0.24, 0.56), rng.uniform(0.008, 0.03)
-        line = [(x + bend * math.sin(3.2 * t + x * 9), 1.1 - tall * t) for t in (0, 0.25, 0.5, 0.75, 1)]
-        weed.append(limb(line, [0.012, 0.014, 0.009, 0.002]))
+        stem = [
+            (x + bend * math.sin(3.2 * t + x * 9), 1.1 - tall * t) for t in (0, 0.25, 0.5, 0.75, 1)
+        ]
+        weed.append(limb(stem, [0.012, 0.014, 0.009, 0.002]))
     close_ground(stage)
     stage.near.fill(weed, palette.near)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from PIL import Image, ImageFilter, ImageOps
 from secondunit.backlot.easel.camera import Pose, Room
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from av.video.plane import VideoPlane
     from numpy.typing import NDArray
 
@@ -52,11 +55,15 @@ class Canvas:
         self.planes = frame_planes(self.frame)
         self.pictures = tuple(map(_picture, self.frame.planes))
 
+    def picture(self) -> Image.Image:
+        """Return what is drawn, in RGB."""
+        return Image.fromarray(self.frame.to_ndarray(format="rgb24", src_colorspace="ITU709"))
+
 
 def frame_planes(frame: av.VideoFrame) -> Planes:
     """Return writable views of the three planes of a yuv420p frame, without their padding."""
     views = (
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, : plane.width]
         for plane in frame.planes
     )
     return next(views), next(views), next(views)
@@ -64,56 +71,111 @@ def frame_planes(frame: av.VideoFrame) -> Planes:
 
 def _picture(plane: VideoPlane) -> Image.Image:
     size, layout = (plane.width, plane.height), ("L", plane.line_size, 1)
-    picture = Image.frombuffer("L", size, plane, "raw", *layout)
+    memory = np.frombuffer(memoryview(plane), np.uint8)
+    picture = Image.frombuffer("L", size, memory, "raw", *layout)
     picture.readonly = 0  # or Pillow would draw on a copy
     return picture
 
 
 @dataclass(frozen=True)
 class Plate:
-    """A picture that covers the frame and `room` beyond it on each side.
+    """A picture in its place before the lens: over the frame, beyond it, or in a part of it.
 
-    `planes` are Y, U and V, `matte` is how opaque it is (None: wholly); all hold FINE texels to a
-    pixel of their own plane, the matte to a pixel of Y. `depth` is how far a pose moves it: 1 as
-    the pose says, less for what is far away.
+    `place` is where its left, top, right and bottom lie, in frame sizes from the frame's upper
+    left. `planes` are Y, U and V, `matte` is how opaque it is (None: wholly); all have FINE texels
+    to a pixel of the frame's own plane. `depth` is how far a pose moves it: 1 as the pose says,
+    less for what is far away, below 0 for what swings round the other way.
     """
 
     planes: tuple[Image.Image, Image.Image, Image.Image]
-    size: tuple[int, int]
-    room: Room
+    place: tuple[float, float, float, float]
     matte: Image.Image | None = None
     depth: float = 1.0
 
     @classmethod
     def of(
-        cls, picture: Image.Image, size: tuple[int, int], room: Room, depth: float = 1.0
+        cls,
+        picture: Image.Image,
+        frame: tuple[int, int],
+        place: tuple[float, float, float, float],
+        depth: float = 1.0,
     ) -> Plate:
-        """Make a plate of an RGB or RGBA picture that spans the frame `size` and its room."""
-        fine = tuple(2 * round(n * FINE / 2) for n in picture.size)
-        y, u, v = to_planes(picture.convert("RGB"), fine[0], fine[1])
+        """Make a plate of an RGB or RGBA picture that is to lie in `place` of a `frame`."""
+        across, down = place[2] - place[0], place[3] - place[1]
+        width, height = (
+            2 * round(n * s * FINE / 2) for n, s in zip(frame, (across, down), strict=True)
+        )
+        y, u, v = to_planes(picture.convert("RGB"), width, height)
         planes = (Image.fromarray(y), Image.fromarray(u), Image.fromarray(v))
         matte = None
         if picture.mode == "RGBA":
-            matte = picture.getchannel("A").resize(fine, Image.Resampling.BILINEAR)
-        return cls(planes, size, room, matte, depth)
+            matte = picture.getchannel("A").resize((width, height), Image.Resampling.BILINEAR)
+        return cls(planes, place, matte, depth)
 
     def expose(self, canvas: Canvas, pose: Pose) -> None:
         """Draw the plate on `canvas` as it is seen from `pose`."""
-        pose = Pose(pose.x * self.depth, pose.y * self.depth, pose.span**self.depth)
-        width, height = self.size
-        for plane, under in zip(self.planes, canvas.pictures, strict=True):
-            size = (width, height) if under.width == width else (width // 2, height // 2)
-            matte = self.matte and self._look(self.matte, pose, size)
-            under.paste(self._look(plane, pose, size), (0, 0), matte)
+        span = pose.span ** max(0.2, self.depth)
+        left, top = (0.5 + v * self.depth - span / 2 for v in (pose.x, pose.y))
+        seen = self._seen(canvas, left, top, span)
+        if seen is None:
+            return
+        window, half = (left, top, span), (seen[0] // 2, seen[1] // 2, seen[2] // 2, seen[3] // 2)
+        luma, *chromas = canvas.pictures
+        self._lay(self.planes[:1], [luma], seen, window)
+        self._lay(self.planes[1:], chromas, half, window)
 
-    def _look(self, plane: Image.Image, pose: Pose, size: tuple[int, int]) -> Image.Image:
-        across, down = 1 + 2 * self.room.x, 1 + 2 * self.room.y
-        left = (0.5 + self.room.x + pose.x - pose.span / 2) / across * plane.width
-        top = (0.5 + self.room.y + pose.y - pose.span / 2) / down * plane.height
-        step_x = pose.span / across * plane.width / size[0]
-        step_y = pose.span / down * plane.height / size[1]
-        window = (step_x, 0.0, left, 0.0, step_y, top)
-        return plane.transform(size, Image.Transform.AFFINE, window, Image.Resampling.NEAREST)
+    def _lay(
+        self,
+        planes: Sequence[Image.Image],
+        unders: Sequence[Image.Image],
+        box: tuple[int, int, int, int],
+        window: tuple[float, float, float],
+    ) -> None:
+        """Draw planes of one size on their canvas planes, through the matte they share."""
+        matte = self.matte and self._look(self.matte, unders[0], box, window)
+        for plane, under in zip(planes, unders, strict=True):
+            under.paste(self._look(plane, under, box, window), box[:2], matte)
+
+    def _seen(
+        self, canvas: Canvas, left: float, top: float, span: float
+    ) -> tuple[int, int, int, int] | None:
+        """Return the part of the canvas the plate covers, in even pixels."""
+        width, height = canvas.pictures[0].size
+        edges = [
+            ((edge - start) / span) * size / 2
+            for edge, start, size in zip(
+                self.place, (left, top) * 2, (width, height) * 2, strict=True
+            )
+        ]
+        x, y = (2 * max(0, math.floor(edge)) for edge in edges[:2])
+        right, bottom = (
+            2 * min(n // 2, math.ceil(e)) for n, e in zip((width, height), edges[2:], strict=True)
+        )
+        return (x, y, right, bottom) if x < right and y < bottom else None
+
+    def _look(
+        self,
+        plane: Image.Image,
+        under: Image.Image,
+        box: tuple[int, int, int, int],
+        window: tuple[float, float, float],
+    ) -> Image.Image:
+        """Read the texels of `plane` that lie behind `box` of the canvas plane `under`."""
+        left, top, span = window
+        texels_x = plane.width / (self.place[2] - self.place[0])
+        texels_y = plane.height / (self.place[3] - self.place[1])
+        step_x, step_y = span / under.width, span / under.height
+        look = (
+            step_x * texels_x, 0.0, (left + box[0] * step_x - self.place[0]) * texels_x,
+            0.0, step_y * texels_y, (top + box[1] * step_y - self.place[1]) * texels_y,
+        )  # fmt: skip
+        size = (box[2] - box[0], box[3] - box[1])
+        return plane.transform(size, Image.Transform.AFFINE, look, Image.Resampling.NEAREST)
+
+
+def over_all(room: Room) -> tuple[float, float, float, float]:
+    """Return the place of a picture that covers the frame and `room` on each side of it."""
+    return -room.x, -room.y, 1 + room.x, 1 + room.y
 
 
 def upright(picture: Image.Image) -> Image.Image:

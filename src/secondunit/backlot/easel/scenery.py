@@ -52,6 +52,11 @@ class Stage:
         return self.far.aspect
 
     @property
+    def fit(self) -> float:
+        """How much smaller wide things are drawn in an upright frame: 1 in a lying one."""
+        return min(1.0, 0.3 + 0.7 * self.aspect)
+
+    @property
     def dark(self) -> bool:
         """Whether the light is a moon's or a lamp's, not a sun's."""
         return sum(self.palette.top) < 150
@@ -120,9 +125,14 @@ def _clouds(stage: Stage, *, heavy: bool) -> None:
     high_cloud, low_cloud = (
         (blend(palette.top, palette.middle, 0.35), blend(palette.middle, palette.horizon, 0.75))
         if heavy
-        else (blend(palette.middle, palette.light, 0.35), blend(palette.horizon, palette.light, 0.5))
+        else (
+            blend(palette.middle, palette.light, 0.35),
+            blend(palette.horizon, palette.light, 0.5),
+        )
     )
-    far.fill(far.field(cover), [(0.0, high_cloud), (stage.horizon, low_cloud)], 0.9 if heavy else 0.5)
+    far.fill(
+        far.field(cover), [(0.0, high_cloud), (stage.horizon, low_cloud)], 0.9 if heavy else 0.5
+    )
     # Where a cloud thins out towards the light, its rim burns.
     shift = max(2, size[1] // 70)
     rim = np.clip(cover - np.roll(cover, (shift, -stage.side * shift), (0, 1)), 0, 1)
@@ -183,7 +193,9 @@ def close_ground(stage: Stage, height: float = 0.05, cells: float = 1.6, tufts: 
     places = stage.near.across(len(line))
     index = stage.rng.integers(0, len(line), tufts)
     blades = tuft(stage, places[index], line[index])
-    stage.near.fill([under(stage, line), *blades], stage.shade(stage.ground - 0.05, stage.ground + 0.1))
+    stage.near.fill(
+        [under(stage, line), *blades], stage.shade(stage.ground - 0.05, stage.ground + 0.1)
+    )
 
 
 def tuft(stage: Stage, across: Line, down: Line) -> list[Outline]:
@@ -193,5 +205,7 @@ def tuft(stage: Stage, across: Line, down: Line) -> list[Outline]:
     lean = rng.normal(0.004, 0.006, len(across))
     return [
         [(x - 0.0012, y + 0.006), (x + a, y - t), (x + 0.0012, y + 0.006)]
-        for x, y, a, t in zip(across.tolist(), down.tolist(), lean.tolist(), tall.tolist(), strict=True)
+        for x, y, a, t in zip(
+            across.tolist(), down.tolist(), lean.tolist(), tall.tolist(), strict=True
+        )
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from random import Random
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,13 @@ THINGS = {
     "lamp": r"lamps?\b|lantern\w*|candle\w*|streetlights?",
     "table": r"tables?\b|desk|dinner|breakfast|counter\b",
     "fire": r"campfire|bonfire|fire\b|flames?\b|burning|fireplace",
-    "horse": r"horses?\b|rider|riding|stallion|mare\b",
+    "horse": r"horse\w*|riders?\b|riding|stallion|mare\b",
     "dog": r"dogs?\b|wolf|wolves|fox\b|hound|puppy",
     "deer": r"deer|stag|elk|moose",
     "bird": r"birds?\b|gulls?\b|seagulls?|crows?\b|ravens?\b|geese|pigeons?|eagle|swallows?",
     "tree": r"\btree\b|oak\b|willow",
     "train": r"trains?\b|locomotive|railway",
-    "rocket": r"rockets?\b|launch pad|missile",
+    "rocket": r"rockets?\b|launch pad|missile|spaceships?\b|starships?\b|spacecraft",
     "cup": r"\bcups?\b|mug\b|coffee|tea\b|glass\b|whisk\w*|wine",
     "bottle": r"bottle|perfume|product shot",
     "flower": r"flowers?\b|rose\b|petals?|blossom\w*|tulip|poppy|poppies",
@@ -94,6 +95,7 @@ MARKS = {
     "hood": r"hood\w*|cloak\w*|monk|robe\w*|pilgrim|wizard",
     "dress": r"dress\b|gown|bride|dancer|ballerina|princess|queen|\bwoman\b|\bgirl\b|lady|\bshe\b|"
     r"\bher\b|mother|actress|daughter|grandmother|sister|waitress",
+    "couple": r"couple|lovers|man and (?:a )?woman|husband|bride and|groom and|father and|mother and",
     "child": r"child\w*|\bboys?\b|\bgirls?\b|kids?\b|toddler|son\b|daughter",
     "walk": r"walk\w*|stride\w*|step(?:s|ping)|run(?:s|ning)?\b|march\w*|stroll\w*|approach\w*|"
     r"cross(?:es|ing)|wander\w*",
@@ -107,8 +109,8 @@ MARKS = {
 _CROWD = r"crowds?|people\b|audience|soldiers|dancers|workers|army|protest\w*|passengers|children"
 _PAIR = (
     r"two (?:\w+ )?(?:people|men|women|figures?|friends|lovers|children|kids|girls|boys|soldiers|"
-    r"strangers|brothers|sisters|detectives|cowboys)|couple|lovers|they\b|two[- ]?shot|each other|"
-    r"father and|mother and|man and (?:a )?woman|brothers|sisters|friends"
+    r"strangers|brothers|sisters|detectives|cowboys|riders|hikers)|couple|lovers|they\b|"
+    r"two[- ]?shot|each other|father and|mother and|man and (?:a )?woman|brothers|sisters|friends"
 )
 _ONE = (
     r"\b(?:man|woman|boy|girl|person|figure|he|she|his|her|him|hers|keeper|detective|soldier|child|"
@@ -117,7 +119,7 @@ _ONE = (
     r"waitress|teacher|student|worker|miner|hiker|traveller|traveler|walker|runner|rider|driver|"
     r"stranger|hero|heroine|protagonist|hunter|knight|samurai|warrior|pilgrim|artist|painter|"
     r"grandmother|grandfather|lady|gentleman|priest|someone|silhouette|face|eyes?|shoulder|portrait|"
-    r"boxer|pilot|climber|surfer|swimmer|spy|agent|thief|lover|skater|hands?)\b"
+    r"boxer|pilot|climber|surfer|swimmer|diver|spy|agent|thief|lover|skater|hand)s?\b"
 )
 _ANGLES = {
     "top": r"top[- ]down|bird'?s[- ]eye|overhead shot|directly above|straight down",
@@ -132,18 +134,27 @@ _WEATHER = {
 }
 
 
+def artist(prompt: str, seed: int) -> Random:
+    """Return the hand that draws `prompt`: the same for the same words and seed."""
+    words = prompt.encode("utf-8", "replace")
+    return Random(b"%d %s" % (seed, words))  # noqa: S311  a drawing hand, not a secret
+
+
 def read_staging(prompt: str, random: Random) -> Staging:
     """Note down what `prompt` asks for; `random` fills in what it does not say."""
     text = prompt.lower()
     things = tuple(_all(THINGS, text))
     people = _people(text)
     marks = frozenset(_all(MARKS, text))
-    place = _first(PLACES, text) or _homeless(things, random)
+    weather = _first(_WEATHER, text)
+    place = _first(PLACES, text) or _homeless(things, weather, random)
+    if place == "interior" and weather in ("rain", "snow"):
+        weather = ""
     size = _first(SIZES, text) or ("wide" if people or things else "establishing")
     if size == "over":
         people = max(people, 1)
     angle = _first(_ANGLES, text) or "level"
-    return Staging(size, angle, place, people, things, _first(_WEATHER, text), marks)
+    return Staging(size, angle, place, people, things, weather, marks)
 
 
 def _people(text: str) -> int:
@@ -154,9 +165,10 @@ def _people(text: str) -> int:
     return 1 if re.search(_ONE, text) else 0
 
 
-def _homeless(things: tuple[str, ...], random: Random) -> str:
+def _homeless(things: tuple[str, ...], weather: str, random: Random) -> str:
     """Where to set a shot that names no place."""
-    if {"cup", "bottle", "table", "lamp", "window", "door"} & set(things):
+    outdoors = weather in ("rain", "snow")
+    if {"cup", "bottle", "table", "lamp", "window", "door"} & set(things) and not outdoors:
         return "interior"
     return "road" if "car" in things else random.choice(("mountain", "field", "sea"))
 
@@ -165,5 +177,5 @@ def _first(words: dict[str, str], text: str) -> str:
     return next(_all(words, text), "")
 
 
-def _all(words: dict[str, str], text: str):  # type: ignore[no-untyped-def]
+def _all(words: dict[str, str], text: str) -> Iterator[str]:
     return (name for name, pattern in words.items() if re.search(rf"(?:\b|^)(?:{pattern})", text))

@@ -1,0 +1,124 @@
+"""The pictures of a shot: found, measured, remarked upon, and each sent once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from secondunit import brief
+from secondunit.assets import LINK, Asset, BadAsset
+from secondunit.language import MAX_REFERENCES
+from secondunit.orders import OrderDesk, Unroutable
+from secondunit.plan import File, Link
+from secondunit.shapes import uri
+
+if TYPE_CHECKING:
+    from secondunit.assets import Kind, Library
+    from secondunit.document import Where
+    from secondunit.plan import Input
+    from secondunit.shotlist import Shot
+
+SMALL_SIDE = 640  # pixels; guidance for pictures, docs.dev.runwayml.com/assets/inputs
+BLURRED = 4.0  # spread of edges below which a photograph looks out of focus; measured on samples
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A picture that goes into an order, where it is named, its tag and its size if it has them."""
+
+    what: Input
+    where: Where
+    tag: str | None = None
+    size: tuple[int, int] | None = None
+
+
+class Lookbook:
+    """Finds what shots should look like; problems and remarks go to the order desk."""
+
+    def __init__(self, desk: OrderDesk, library: Library) -> None:
+        """Look files up in `library`, and note what is wrong with them at `desk`."""
+        self.desk = desk
+        self.library = library
+        self.subjects = desk.shotlist.subjects
+
+    def file(self, name: str, kind: Kind, where: Where) -> Asset:
+        """Return a file of the author's. Raises Unroutable."""
+        try:
+            return self.library.get(name, kind)
+        except BadAsset as bad:
+            raise self.desk.fail(where, str(bad)) from None
+
+    def link(self, name: str, kind: str, where: Where) -> Link:
+        """Return an address that the gateway will fetch. Raises Unroutable."""
+        address = "https" + name[5:] if name[:5].lower() == "https" else ""
+        if not address:
+            raise self.desk.fail(where, "a link has to begin with https://. Use https, or a file.")
+        if issue := next(uri(kind)((), address), None):
+            raise self.desk.fail(
+                where, f"{name[:80]} cannot be fetched. {issue.message} Correct it, or use a file."
+            )
+        return Link(address)
+
+    def picture(self, name: str, where: Where, tag: str | None = None) -> Sent:
+        """Return a picture as it is sent, and remark on one that guides poorly. Raises Unroutable."""
+        if LINK.match(name):
+            return Sent(self.link(name, "image", where), where, tag)
+        asset = self.file(name, "picture", where)
+        if min(asset.width, asset.height) < SMALL_SIDE:
+            self.desk.remark(
+                where,
+                "small-reference",
+                f"the picture is {asset.width}×{asset.height};"
+                f" below {SMALL_SIDE} pixels a side it guides poorly. Use a larger one.",
+            )
+        if asset.sharpness is not None and asset.sharpness < BLURRED:
+            self.desk.remark(
+                where,
+                "blurred-reference",
+                "the picture looks blurred or empty; the model will copy that. Use a sharp one.",
+            )
+        return Sent(File(asset), where, tag, (asset.width, asset.height))
+
+    def own(self, shot: Shot) -> list[Sent]:
+        """Return the pictures that the shot itself names to say what it should look like."""
+        spec = shot.spec
+        named = [(spec.reference, shot.at("reference"))] if spec.reference else []
+        named += [(r, shot.at("references", i)) for i, r in enumerate(spec.references or [])]
+        looks: list[Sent] = []
+        for reference, where in named:
+            if reference.tag and reference.tag in {look.tag for look in looks}:
+                self.desk.fail(where, f"the tag `{reference.tag}` is given twice. Change one.")
+            else:
+                with suppress(Unroutable):
+                    looks.append(self.picture(reference.file, where, reference.tag))
+        if len(looks) < len(named):
+            raise Unroutable
+        return looks
+
+    def of(self, shot: Shot, text: str) -> list[Sent]:
+        """Return the pictures that say what the shot should look like: its own, then its cast's.
+
+        A picture of the shot's own under the tag of a cast member stands for that member.
+        """
+        looks = self.own(shot)
+        tags = {look.tag for look in looks}
+        for name in brief.mentions(text):
+            subject = self.subjects.get(name) if name not in tags else None
+            for number, (file, where) in enumerate(subject.references if subject else ()):
+                looks.append(self.picture(file, where, name if number == 0 else None))
+        looks = _distinct(looks)
+        if len(looks) > MAX_REFERENCES:
+            raise self.desk.fail(
+                shot.where,
+                f"{len(looks)} reference pictures come together here, with those of the cast,"
+                f" location and look; at most {MAX_REFERENCES} are taken. Mention fewer.",
+            )
+        return looks
+
+
+def _distinct(looks: list[Sent]) -> list[Sent]:
+    """Send no picture twice: one without a tag is left out where it is sent under a tag."""
+    once = {(look.what, look.tag): look for look in looks}
+    tagged = {what for what, tag in once if tag}
+    return [look for (what, tag), look in once.items() if tag or what not in tagged]
