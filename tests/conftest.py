@@ -49,7 +49,6 @@ def environment(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PYTHONWARNINGS": "default",
         "COLUMNS": "120",
     }
 

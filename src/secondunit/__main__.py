@@ -1,0 +1,5 @@
+"""`python -m secondunit`."""
+
+from secondunit.cli import main
+
+main()
