@@ -183,7 +183,12 @@ def status(of: Sheet, orders: Iterable[Order]) -> RenderableType:
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("shot", "model", "order", "ticket", "credits", "note"):
-        grid.add_column(name, justify="right" if name == "credits" else "left", overflow="fold")
+        grid.add_column(
+            name,
+            justify="right" if name == "credits" else "left",
+            overflow="fold",
+            no_wrap=name == "ticket",
+        )
     listed = tuple(orders)
     for order in listed:
         word = "in doubt" if order.state in {"doubt", "intent"} else order.state

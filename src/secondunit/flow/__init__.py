@@ -91,8 +91,11 @@ async def join_film() -> Any:
 async def film(shot_list: str, gateway: str, quality: str) -> Any:  # noqa: ARG001  for people to read
     """Shoot the plan that was handed over; the parameters say which."""
     production = _production.get()
+    marker = production.project.work / "prefect-run"
+    await server.relieve(marker, str(this_run.id), str(this_run.name))
     run = _Run(production)
     await run.shoot()
+    marker.unlink(missing_ok=True)
     _shown.get()[str(this_run.id)] = 0 if run.alone else run.shown
     if production.film is None:
         missing = dict.fromkeys(step.shot for step in production.missing())

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Crashed
 
 from secondunit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 DRAIN = 30.0  # seconds given to a temporary server to write down what it was told
@@ -66,6 +70,30 @@ async def ask() -> None:
             f" ({type(trouble).__name__}). Start it, or unset PREFECT_API_URL to use a temporary one."
             " Nothing was ordered."
         )
+
+
+async def relieve(marker: Path, run: str, name: str) -> None:
+    """Note in `marker` that `run` is at work, and close the run that was killed before it could.
+
+    Without this a killed run would be shown as running for ever.
+    """
+    try:
+        left = _swapped(marker, run)
+        if not left or left == run:
+            return
+        async with get_client() as client:
+            state = (await client.read_flow_run(UUID(left))).state
+            if state is not None and not state.is_final():
+                message = f"It ended without a word; “{name}” goes on with its shots."
+                await client.set_flow_run_state(UUID(left), Crashed(message=message), force=True)
+    except Exception as error:  # noqa: BLE001  what Prefect shows of an old run never stops a new one
+        logging.getLogger(__name__).debug("old run not closed: %r", error)
+
+
+def _swapped(marker: Path, run: str) -> str:
+    left = marker.read_text("utf-8").strip() if marker.exists() else ""
+    marker.write_text(run, "utf-8")
+    return left
 
 
 async def drain(shown: Mapping[str, int], *, wait: bool) -> bool:
