@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-QUICK = {**h264.OPTIONS, "preset": "ultrafast", "crf": "-1", "qp": "24"}
+QUICK = {**h264.OPTIONS, "preset": "ultrafast", "crf": "-1", "qp": "22"}
 """A sketch is looked at once: the film's headers, at libx264's quickest."""
 
 _FADE = 12  # frames in which the slate comes and goes
@@ -165,6 +165,8 @@ def _weather(
 def _slates(sketch: Sketch) -> Sequence[slate.Overlay]:
     """Draw the strip, and for an edit the instruction as a caption instead of on the strip."""
     words, note = sketch.prompt, None
+    if not sketch.model:
+        return []
     if sketch.source is not None:
         words, note = "edit of the source clip", slate.caption(sketch.prompt, sketch.size)
     strip = slate.slate(sketch.shot, sketch.model, sketch.seed, words, sketch.size)
@@ -199,8 +201,10 @@ def _door(sketch: Sketch, out: Path) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        if sketch.source is None or error.filename != str(sketch.source):
+        if isinstance(error, OSError) and error.filename != str(sketch.source):
             raise _no_room(out, error) from error
+        if sketch.source is None:
+            raise
         raise Spoiled(
             f"The backlot cannot play {sketch.source.name}: {error.strerror}. "
             "Nothing was charged; give it an mp4, mov or webm clip that plays."

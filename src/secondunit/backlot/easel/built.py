@@ -105,7 +105,8 @@ def street(stage: Stage) -> None:
     for n in range(7):
         for side in (-1, 1):
             _front(stage, meet, side, edges[n], edges[n + 1], n / 6)
-    _wet_ground(stage, eye + 0.04, 0.62 if stage.staging.has("wet") else 0.34)
+    dry = 0.30 if stage.dark else 0.08
+    _wet_ground(stage, eye + 0.04, 0.62 if stage.staging.has("wet") else dry)
     _lamp_post(stage)
 
 

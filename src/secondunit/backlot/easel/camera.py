@@ -12,7 +12,7 @@ WIDEST = 1.24
 
 _RAMP = 0.28  # part of a move spent speeding up, and the same slowing down
 _WHIP = (0.40, 0.62)  # a whip is over in this part of the clip
-_EDGE = 1e-9
+_CLOSE = 0.74  # how near a lens goes for want of room to travel
 
 
 @dataclass(frozen=True)
@@ -77,47 +77,48 @@ _UP, _DOWN = Move(y=-0.14), Move(y=0.14)
 _TRUCK_RIGHT, _TRUCK_LEFT = Move(x=0.15, parallax=1.5), Move(x=-0.15, parallax=1.5)
 _RISE, _SINK = Move(y=-0.13, push=-0.05, parallax=1.3), Move(y=0.13, push=0.05, parallax=1.3)
 _ORBIT = Move(x=0.12, push=0.06, parallax=2.0)
+_FLIGHT = Move(y=-0.05, push=0.15, parallax=1.4)
 
-# The camera's verbs, most particular first; a word taken by one is not read again by another.
-_WORDS: tuple[tuple[str, Move], ...] = tuple(
-    (words, move)
-    for words, move in (
-        (r"whip[- ]?pan\w* (?:to the )?left", Move(x=-0.30, whip=True)),
-        (r"whip[- ]?pan\w*|whip to|swish[- ]?pan\w*", Move(x=0.30, whip=True)),
-        (r"crash[- ]zoom\w*|snap[- ]zoom\w*", Move(push=0.34, whip=True)),
-        (r"dolly[- ]zoom|vertigo effect", Move(push=0.22, parallax=2.0)),
-        (r"(?:orbit|arc|circl)\w*(?: \w+){0,3} (?:counter-?clockwise|left)", _ORBIT + _LEFT * 1.5),
-        (r"(?:camera|shot|slow(?:ly)?|lens|full) (?:orbit|arc|circl)\w*|orbit(?:s|ing)?\b", _ORBIT),
-        (r"arc(?:s|ing)? (?:shot|around|right)|arc shot|circl(?:es|ing) around", _ORBIT),
-        (r"push(?:es|ing)?[- ]?(?:slowly )?(?:in|into|toward\w*|closer|forward)\b", _PUSH),
-        (r"(?:slow|gentle|steady) push\b", _PUSH),
-        (r"(?:pull|back)(?:s|ing)?[- ]?(?:slowly )?(?:out|back|away)\b|pull[- ]?back", _PULL),
-        (r"zoom(?:s|ing)?[- ]?(?:slowly )?(?:out|back)\b", Move(push=-0.22, parallax=0.2)),
-        (r"zoom(?:s|ing)?\b[- ]?(?:slowly )?(?:in)?", Move(push=0.24, parallax=0.2)),
-        (r"(?:dolly|dollies|truck|track)\w*[- ]?(?:\w+ )?(?:out|back|backward\w*|away)\b", _PULL),
-        (r"(?:dolly|dollies|track|truck)\w*[- ]?(?:\w+ )?(?:in|forward\w*|toward\w*)\b", _PUSH),
-        (r"(?:truck|dolly|dollies|track|slid|drift)\w*(?: \w+){0,3} left", _TRUCK_LEFT),
-        (r"(?:truck(?:s|ing)|dolly|dollies|slid)\w*(?: \w+){0,3} right", _TRUCK_RIGHT),
-        (r"(?:tracking|trucking|lateral|travell?ing) shot|slider|truck(?:s|ing)\b", _TRUCK_RIGHT),
-        (r"(?:camera|shot|lens) (?:track|drift|follow|glid)\w*", _TRUCK_RIGHT),
-        (r"track(?:s|ing)? (?:right|along|alongside|with|across)", _TRUCK_RIGHT),
-        (r"dolly(?: shot)?\b", _PUSH),
-        (r"pan(?:s|ning)?(?: \w+){0,3} left|left[- ]?ward pan", _LEFT),
-        (r"(?:slow|camera|gentle|quick|fast|smooth) pan\b|pan(?:s|ning)\b|pan (?:right|to|across)",
-         _RIGHT),
-        (r"tilt(?:s|ing)?(?: \w+){0,2} down", _DOWN),
-        (r"tilt(?:s|ing)?(?: \w+){0,2} up|tilting\b", _UP),
-        (r"(?:crane|boom|jib|pedestal|drone|camera)s?(?: \w+){0,2} (?:down|descend\w*|lower\w*)",
-         _SINK),
-        (r"(?:crane|boom|jib|pedestal)(?:s|ing)?(?: shot| up)|(?:drone|camera) (?:rises|rising|lifts)",
-         _RISE),
-        (r"fly(?:ing)?[- ]?(?:over|through)|flyover|drone (?:shot|glid\w*|fli\w*|push\w*)",
-         Move(y=-0.05, push=0.15, parallax=1.4)),
-        (r"hand-?held|shaky|documentary[- ]style|vérité|verite", Move(shake=1.0)),
-        (r"static|locked(?:[- ]?(?:off|down|camera|shot))|lock-?off|tripod|still camera|fixed (?:shot|"
-         r"camera|frame)|camera (?:holds|stays|is still|does not move)|no camera move\w*", Move()),
-    )
-)  # fmt: skip
+_SIDEWAYS = (
+    r"(?:truck(?:s|ing)?|track(?:s|ing)?|doll(?:y|ies|ying)|slid(?:e|es|ing)|drift(?:s|ing)?)"
+)
+_WHERE = r"(?: slowly| gently| quickly| smoothly| steadily)?[- ]?(?:to(?:wards?)? the |to )?"
+
+# The camera's words, most particular first; words taken by one are not read again by another.
+_WORDS: tuple[tuple[str, Move], ...] = (
+    (r"whip[- ]?pan\w*(?: to the)? left", Move(x=-0.30, whip=True)),
+    (r"(?:whip|swish)[- ]?pan\w*|whip to", Move(x=0.30, whip=True)),
+    (r"(?:crash|snap)[- ]zoom\w*", Move(push=0.34, whip=True)),
+    (r"dolly[- ]zoom|vertigo effect", Move(push=0.22, parallax=2.0)),
+    (r"(?:orbit|arc|circl)\w*(?: \w+){0,3} (?:counter-?clockwise|left)", _ORBIT + _LEFT * 1.5),
+    (r"orbit(?:s|ing)?|(?:camera|shot|lens|slow(?:ly)?|full) (?:arc|circl)\w*", _ORBIT),
+    (r"arc(?:s|ing)? (?:shot|around|right)|circl(?:es|ing) around", _ORBIT),
+    (rf"push(?:es|ing)?{_WHERE}(?:in|into|towards?|closer|forwards?)|(?:slow|gentle) push", _PUSH),
+    (rf"(?:pull(?:s|ing)?|camera backs){_WHERE}(?:out|back|away)", _PULL),
+    (rf"zoom(?:s|ing)?{_WHERE}(?:out|back)", Move(push=-0.22, parallax=0.2)),
+    (r"zoom(?:s|ing)?", Move(push=0.24, parallax=0.2)),
+    (rf"{_SIDEWAYS}{_WHERE}(?:out|back(?:wards?)?|away)", _PULL),
+    (rf"{_SIDEWAYS}{_WHERE}(?:in|forwards?|towards?)|dolly shot", _PUSH),
+    (rf"{_SIDEWAYS}{_WHERE}left", _TRUCK_LEFT),
+    (rf"{_SIDEWAYS}{_WHERE}right", _TRUCK_RIGHT),
+    (r"(?:tracking|trucking|lateral|travell?ing) shot|slider|trucking", _TRUCK_RIGHT),
+    (r"(?:camera|shot|lens) (?:track|drift|follow|glid)\w*", _TRUCK_RIGHT),
+    (r"track(?:s|ing)? (?:along|alongside|with|across)", _TRUCK_RIGHT),
+    (r"pan(?:s|ning)?(?: \w+){0,3} to (?:the )?left", _LEFT),
+    (r"pan(?:s|ning)?(?: \w+){0,3} to (?:the )?right", _RIGHT),
+    (rf"pan(?:s|ning)?{_WHERE}left|leftward pan", _LEFT),
+    (rf"pan(?:s|ning)?{_WHERE}up", _UP),
+    (rf"pan(?:s|ning)?{_WHERE}down", _DOWN),
+    (r"(?:slow|camera|gentle|quick|fast|smooth) pan|pans|panning|pan (?:right|to|across)", _RIGHT),
+    (rf"tilt(?:s|ing)?{_WHERE}down(?:wards?)?", _DOWN),
+    (rf"tilt(?:s|ing)?{_WHERE}up(?:wards?)?|tilting|tilt shot", _UP),
+    (r"(?:crane|boom|jib|pedestal|drone|camera)s?(?: \w+)? (?:down|descend\w*|lowers?)", _SINK),
+    (r"(?:crane|boom|jib|pedestal)s?(?: shot| up)|(?:drone|camera) (?:rises|rising|lifts)", _RISE),
+    (r"fly(?:ing)?[- ]?(?:over|through)|flyover|drone shot|drone (?:glid|fli|push)\w*", _FLIGHT),
+    (r"hand-?held|shaky(?: camera)?|documentary[- ]style|v[ée]rit[ée]", Move(shake=1.0)),
+    (r"static|locked[- ]?(?:off|down|camera|shot)|lock-?off|tripod|still camera", Move()),
+    (r"fixed (?:shot|camera|frame)|camera (?:holds|stays|is still)|no camera move\w*", Move()),
+)
 
 _FAST = re.compile(r"\b(?:fast|quick(?:ly)?|rapid(?:ly)?|swift(?:ly)?|sudden(?:ly)?|dramatic)\b")
 _SLOW = re.compile(r"\b(?:slow(?:ly)?|gentle|gently|subtle|slight(?:ly)?|creep\w*|barely)\b")
@@ -127,7 +128,7 @@ def read_move(prompt: str) -> Move:
     """Return the move the words of `prompt` ask for; several add up; none is a gentle push."""
     text, found = prompt.lower(), []
     for words, move in _WORDS:
-        for match in re.finditer(rf"\b(?:{words})", text):
+        for match in re.finditer(rf"\b(?:{words})\b", text):
             found.append((match.start(), move * _amount(text, match)))
             text = text[: match.start()] + "·" * len(match[0]) + text[match.end() :]
             break
@@ -183,11 +184,14 @@ def ease(time: float) -> float:
 
 
 def _within(pose: Pose, room: Room) -> Pose:
-    """Go closer until the window fits, and no nearer than half; then stop at the edge."""
-    span = min(pose.span, 1 + 2 * (room.x - abs(pose.x)), 1 + 2 * (room.y - abs(pose.y)), WIDEST)
-    span = max(span, 0.5)
-    reach_x, reach_y = room.x + (1 - span) / 2 + _EDGE, room.y + (1 - span) / 2 + _EDGE
-    x, y = (max(-r, min(r, v)) for r, v in ((reach_x, pose.x), (reach_y, pose.y)))
+    """Go closer until the window fits, but travel alone never takes it nearer than _CLOSE."""
+    fitting = 1 + 2 * min(room.x - abs(pose.x), room.y - abs(pose.y))
+    span = min(pose.span, WIDEST, 1 + 2 * min(room.x, room.y))
+    span = min(span, max(fitting, _CLOSE))
+    x, y = (
+        max(-reach, min(reach, at))
+        for at, reach in ((pose.x, room.x + (1 - span) / 2), (pose.y, room.y + (1 - span) / 2))
+    )
     return Pose(x, y, span)
 
 

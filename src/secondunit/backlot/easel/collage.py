@@ -8,7 +8,7 @@ from PIL import Image
 
 from secondunit.backlot.easel.grade import read_grade
 from secondunit.backlot.easel.palette import blend, read_palette, rgb
-from secondunit.backlot.easel.plate import Canvas, covering, to_planes
+from secondunit.backlot.easel.plate import Canvas, frame_planes, to_frame
 from secondunit.backlot.easel.staging import artist, read_staging
 
 if TYPE_CHECKING:
@@ -61,17 +61,17 @@ def _box(
 
 
 def _cropped(picture: Image.Image, size: tuple[int, int], tight: float) -> Image.Image:
-    """Fill `size` with the middle of a picture; tighter crops rise towards where heads are."""
-    width, height = picture.size
-    inner = (width * tight, height * tight)
-    left, top = (width - inner[0]) / 2, (height - inner[1]) * 0.36
-    box = (round(left), round(top), round(left + inner[0]), round(top + inner[1]))
-    return covering(picture.crop(box), size, most=0.0)[0]
+    """Fill `size` with a part of a picture, in from the sides and above the middle: faces are."""
+    scale = tight * min(whole / part for whole, part in zip(picture.size, size, strict=True))
+    wide, high = size[0] * scale, size[1] * scale
+    left, top = (picture.width - wide) / 2, (picture.height - high) * 0.22
+    box = (left, top, left + wide, top + high)
+    return picture.resize(size, Image.Resampling.LANCZOS, box=box)
 
 
 def _graded(page: Image.Image, prompt: str, seed: int) -> Image.Image:
     canvas = Canvas(*page.size)
-    for plane, new in zip(canvas.planes, to_planes(page, *page.size), strict=True):
+    for plane, new in zip(canvas.planes, frame_planes(to_frame(page, *page.size)), strict=True):
         plane[...] = new
     read_grade(prompt, seed, _GRADE).apply(canvas)
     return canvas.picture()

@@ -10,6 +10,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from secondunit.backlot.easel.plate import frame_planes
+from secondunit.errors import Spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +30,15 @@ _HD = 720  # from this height on, an untagged picture is bt709
 def play(source: Path, canvas: Canvas, frames: int, fps: Fraction) -> Iterator[None]:
     """Draw `frames` frames of a clip on `canvas`, scaled to fit it, one for each step.
 
-    A clip of another rate gives up or repeats frames; one that ends early holds its last.
+    A clip of another rate gives up or repeats frames; one that ends early holds its last. Raises
+    Spoiled if it has none.
     """
     with av.open(str(source)) as container:
-        decoded = _slotted(container.decode(video=0), fps)
+        shown = container.decode(video=0) if container.streams.video else iter(())
+        decoded = _slotted(shown, fps)
         ahead = next(decoded, None)
         if ahead is None:
-            raise av.error.InvalidDataError(0, "it has no frames", str(source))
+            raise Spoiled(f"{source.name} holds no pictures. Nothing was charged; give it a clip.")
         frame = ahead[1]
         for number in range(frames):
             fresh = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from secondunit.backlot.easel.plate import to_planes
+from secondunit.backlot.easel.plate import frame_planes, to_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Overlay:
         width, height = picture.size
         matte = picture.getchannel("A")
         mattes = (matte, *[matte.resize((width // 2, height // 2), Image.Resampling.BOX)] * 2)
-        colours = to_planes(picture.convert("RGB"), width, height)
+        colours = frame_planes(to_frame(picture.convert("RGB"), width, height))
         self._place = (left, top)
         self._parts = [
             (np.asarray(m, np.uint16), c.astype(np.uint16))
