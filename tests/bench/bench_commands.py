@@ -9,11 +9,14 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import BIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.bench
 
@@ -57,7 +60,9 @@ def test_commands_answer_at_once(sixty: Path, environment: dict[str, str]) -> No
     floor = median(taken["python -c pass"])
     print(f"\n{'command':32} {'median s':>9} {'× python':>9} {'goal s':>7}")
     for name, times in taken.items():
-        print(f"{name:32} {median(times):9.3f} {median(times) / floor:9.1f} {GOALS.get(name, ''):>7}")
+        print(
+            f"{name:32} {median(times):9.3f} {median(times) / floor:9.1f} {GOALS.get(name, ''):>7}"
+        )
 
 
 def test_a_second_run_with_nothing_changed(

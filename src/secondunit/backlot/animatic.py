@@ -31,7 +31,7 @@ class Sketch:
 
     `width` and `height` are even, in pixels. `shot` is the label on the slate. `picture` is the
     first frame, `references` what it should look like, `source` a clip to edit, whose size and
-    length the others then are.
+    length the others then are. A sketch that names no `model` is a plate and carries no slate.
     """
 
     model: str

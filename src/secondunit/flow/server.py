@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -20,7 +21,6 @@ from secondunit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 
 DRAIN = 30.0  # seconds given to a temporary server to write down what it was told
@@ -39,8 +39,8 @@ def running() -> Iterator[bool]:
 
 @contextmanager
 def _temporary() -> Iterator[str]:
-    keeper = subprocess.Popen(
-        [sys.executable, "-m", "secondunit.flow.temporary"],
+    keeper = subprocess.Popen(  # noqa: S603  our own program
+        [sys.executable, str(Path(__file__).with_name("temporary.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
