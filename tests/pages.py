@@ -320,7 +320,7 @@ shots:
     "equal shots": """\
 shots:
   first: {prompt: Waves break., seed: 5}
-  again: {prompt: Waves break., seed: 5, trim: [1, 3], notes: the same take, another part}
+  again: {prompt: Waves break., seed: 5, trim: [1, 3], notes: another part}
   other: {prompt: Waves break., seed: 6}
 """,
     "text that looks like something else": """\

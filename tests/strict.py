@@ -106,11 +106,13 @@ class Strict:
         self.replies: list[tuple[str, Reply]] = []
         self.problems: list[str] = []
         self.requests: list[str] = []
+        self.lines: list[int] = []  # the client's port at each request
         self.orders: list[tuple[str, Any]] = []  # everything that was posted to an endpoint
         self.tickets: dict[str, Ticket] = {}
         self.deleted: list[str] = []
         self.lent: dict[str, bytes] = {}
-        self.at_once: Counter[str] = Counter()
+        self.at_once: Counter[str] = Counter()  # the most orders of a model that were under way
+        self.posting = self.posted_at_once = 0
         self.lock = threading.RLock()
         self._slots: dict[str, tuple[str, str, str]] = {}
         self._api, self._cdn = _server(_Api, self), _server(_Files, self)
@@ -177,6 +179,17 @@ class Strict:
         )
         self.at_once[body["model"]] = max(rolling, self.at_once[body["model"]])
         return ticket
+
+    @contextmanager
+    def counted(self, path: str) -> Iterator[None]:
+        """Count how many orders are being placed at the same moment."""
+        one = path in ENDPOINTS
+        with self.lock:
+            self.posting += one
+            self.posted_at_once = max(self.posting, self.posted_at_once)
+        yield
+        with self.lock:
+            self.posting -= one
 
     def bytes_of(self, uri: str) -> bytes:
         """Return what a URI of an order stands for; nothing for https."""
@@ -306,39 +319,48 @@ class _Api(_Port):
     def dispatch(self) -> None:
         strict, path = self.strict, self.path.removeprefix("/v1/")
         strict.requests.append(f"{self.command} {path}")
+        strict.lines.append(self.client_address[1])
         data = self.body() if self.command == "POST" else b""
         if self.headers.get("X-Runway-Version") != VERSION or path == self.path:
             return self.refuse(f"version {self.headers.get('X-Runway-Version')}")
         if self.headers.get("Authorization") != f"Bearer {strict.key}":
             return self.say(401, {"error": "The API key is not valid."})
         if self.command == "POST":
-            return self.post(path, data)
+            with strict.counted(path):
+                return self.post(path, data)
         return self.look(path)
 
     do_GET = do_POST = do_DELETE = dispatch  # noqa: N815  names that http.server looks for
 
     def post(self, path: str, data: bytes) -> None:
-        strict = self.strict
         try:
-            if self.headers.get("Content-Type", "").split(";")[0] != "application/json":
-                raise Wrong(f"content type {self.headers.get('Content-Type')}")
-            body = json.loads(data, object_pairs_hook=_no_pair_twice, parse_constant=_no_constant)
+            body = self.read(path, data)
             if path == "uploads":
                 return self.lend(body)
-            if path not in ENDPOINTS:
-                raise Wrong("no such endpoint")
-            with strict.lock:
-                strict.orders.append((path, body))
-                Judge(path, body, strict.lent).judge()
-                prompt = f" {body.get('promptText', '')}"
-                reply = strict.scripted(path, prompt)
-                ticket = strict.take(path, body) if reply is None or reply.taken else None
+            with self.strict.lock:
+                reply, ticket = self.place(path, body)
         except (Wrong, ValueError, AttributeError, TypeError, KeyError) as error:
             return self.refuse(f"{type(error).__name__}: {error}")
-        if reply is not None:
-            return self.answer(reply, ticket.id if ticket else "")
+        return self.answer(reply, ticket.id if ticket else "")
+
+    def read(self, path: str, data: bytes) -> Any:
+        if self.headers.get("Content-Type", "").split(";")[0] != "application/json":
+            raise Wrong(f"content type {self.headers.get('Content-Type')}")
+        if path != "uploads" and path not in ENDPOINTS:
+            raise Wrong("no such endpoint")
+        return json.loads(data, object_pairs_hook=_no_pair_twice, parse_constant=_no_constant)
+
+    def place(self, path: str, body: Any) -> tuple[Reply, Ticket | None]:
+        strict = self.strict
+        strict.orders.append((path, body))
+        Judge(path, body, strict.lent).judge()
+        reply = strict.scripted(path, f" {body.get('promptText', '')}")
+        if reply is not None and not reply.taken:
+            return reply, None
+        ticket = strict.take(path, body)
         estimate = {"estimatedCost": {"credits": ticket.price}} if ticket.life.estimate else {}
-        return self.say(200, {"id": ticket.id} | estimate)
+        page = json.dumps({"id": ticket.id} | estimate).encode()
+        return reply or Reply(200, page, {"Content-Type": "application/json"}), ticket
 
     def lend(self, body: Any) -> None:
         if set(body) != {"filename", "type"} or body["type"] != "ephemeral" or not body["filename"]:
@@ -355,6 +377,8 @@ class _Api(_Port):
             reply = strict.scripted("organization")
             return self.answer(reply) if reply else self.say(200, strict.account)
         with strict.lock:
+            if reply := strict.scripted(room):
+                return self.answer(reply)
             ticket = strict.tickets.get(name) if room == "tasks" else None
             page = strict.task(ticket) if ticket else Reply(404, b'{"error":"does not exist"}')
         return self.answer(page, name) if isinstance(page, Reply) else self.say(200, page)

@@ -239,7 +239,7 @@ class Judge:
             if not 2 <= seconds_of(data) <= 30:
                 raise Wrong(f"a source of {seconds_of(data)} s")
 
-    _promptVideo = _videoUri
+    _promptVideo = _videoUri  # noqa: N815  named after the field
 
     def _referenceImages(self, given: Any) -> None:  # noqa: N802  named after the field
         least, most = self.model.pictures

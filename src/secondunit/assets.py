@@ -148,7 +148,7 @@ def _unfit(facts: os.stat_result) -> str:
     if not stat.S_ISREG(facts.st_mode):
         return "is a pipe or a device. Name a file."
     if facts.st_size > SIZE_LIMIT:
-        return f"has {facts.st_size / 1e6:.0f} MB; {SIZE_LIMIT / 1e6:.0f} MB can be sent at most."
+        return f"has {facts.st_size >> 20} MB; {SIZE_LIMIT >> 20} MB can be sent at most."
     return "" if facts.st_size else "is empty. Put the file in its place again."
 
 
@@ -157,10 +157,10 @@ def _missing(path: Path, name: str) -> str:
     try:
         beside = sorted(p.name for p in path.parent.iterdir())
     except OSError:
-        return f"{name} does not exist: there is no folder {Path(name).parent}."
+        return f"there is no file `{name}`, and no folder `{Path(name).parent}`."
     guess = suggest(path.name, beside)
-    hint = f" Did you mean {Path(name).with_name(guess)}?" if guess else ""
-    return f"{name} does not exist.{hint}"
+    hint = f" Did you mean `{Path(name).with_name(guess)}`?" if guess else ""
+    return f"there is no file `{name}`.{hint}"
 
 
 def _measured(path: Path, kind: Kind, size: int, digest: str) -> Asset:
@@ -208,7 +208,7 @@ def _sharpness(path: Path) -> float:
 
 def allowed_roots(names: Sequence[str]) -> tuple[Path, ...]:
     """Return the folders that `--root` allows. Raises UsageError for one that is not there."""
-    roots = tuple(Path(name).expanduser().absolute() for name in names)
+    roots = tuple(Path(os.path.normpath(Path(name).expanduser().absolute())) for name in names)
     for root in roots:
         if not root.is_dir():
             raise UsageError(f"--root {root}: there is no such folder.")

@@ -39,29 +39,27 @@ def mentions(text: str) -> tuple[str, ...]:
 
 def spelled_out(text: str, subjects: Mapping[str, Subject]) -> str:
     """Replace each mention by the subject's description, for models that know no tags."""
-
-    def words(match: re.Match[str]) -> str:
-        name = match[1].lower()
-        subject = subjects.get(name)
-        said = subject.description.rstrip(". ") if subject else ""
-        said = said or name.replace("_", " ")
-        before = text[: match.start()].rstrip()
-        opens = not before or before[-1] in ".!?"
-        return said[:1].upper() + said[1:] if opens else said
-
-    return MENTION.sub(words, text)
+    return introduced(text, subjects, frozenset())
 
 
 def introduced(text: str, subjects: Mapping[str, Subject], tagged: frozenset[str]) -> str:
     """Keep the mentions whose pictures are sent under their tag, and say who each is."""
-    kept = MENTION.sub(
-        lambda m: f"@{m[1].lower()}" if m[1].lower() in tagged else spelled_out(m[0], subjects),
-        text,
-    )
+
+    def words(match: re.Match[str]) -> str:
+        name = match[1].lower()
+        if name in tagged:
+            return f"@{name}"
+        described = subjects[name].description.rstrip(". ") if name in subjects else ""
+        said = described or name.replace("_", " ")
+        before = text[: match.start()].rstrip()
+        opens = not before or before[-1] in ".!?"
+        return said[:1].upper() + said[1:] if opens else said
+
+    kept = MENTION.sub(words, text)
     who = [
         f"@{name}: {_sentence(subjects[name].description)}"
-        for name in mentions(kept)
-        if name in subjects and subjects[name].description
+        for name in mentions(text)
+        if name in tagged and name in subjects and subjects[name].description
     ]
     return " ".join([kept, *who])
 
@@ -81,11 +79,11 @@ def _sentence(part: str) -> str:
 
 
 MOVES = {
-    "push in": r"push(?:es|ing)?[ -]in|dolly(?:ing)? in|move(?:s)? in|creep(?:s)? in",
-    "pull out": r"pull(?:s|ing)?[ -](?:out|back)|dolly(?:ing)? (?:out|back)",
+    "push in": r"push(?:es|ing)?[ -]in\b|\bdoll(?:y|ies|ying)[ -]in\b|\bcamera moves in\b",
+    "pull out": r"pull(?:s|ing)?[ -](?:out|back)\b|\bdoll(?:y|ies|ying)[ -](?:out|back)\b",
     "pan": r"\bpan(?:s|ning)?\b",
     "tilt": r"\btilt(?:s|ing)?\b",
-    "truck": r"\btruck(?:s|ing)? (?:left|right)|\btracking shot\b|\bdolly(?:ing)? (?:left|right)",
+    "truck": r"\btruck(?:s|ing)? (?:left|right)|\btracking shot\b|\bdoll(?:y|ies|ying) (?:left|right)",
     "orbit": r"\borbit(?:s|ing)?\b|\barc(?:s|ing)? (?:shot|around|left|right)",
     "crane": r"\bcrane (?:up|down|shot)|\bboom (?:up|down)|\bjib (?:up|down)",
     "zoom": r"\bzoom(?:s|ing)?\b",

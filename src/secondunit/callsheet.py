@@ -117,26 +117,16 @@ def table(of: Sheet) -> RenderableType:
         f"  {len(plan.cut)} shots · {film.width}×{film.height} ·"
         f" {_number(float(film.fps))} fps · {plan.quality} · {plan.gateway}",
     )
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in (
-        ("shot", 0),
-        ("order", 0),
-        ("model", 0),
-        ("s", 1),
-        ("credits", 1),
-        ("", 0),
-        ("why", 0),
-    ):
-        grid.add_column(
-            name,
-            justify="right" if right else "left",
-            overflow="fold",
-            no_wrap=name in {"order", "model", "s", "credits"},
-        )
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("shot", overflow="fold", max_width=24)
+    for name in ("order", "model", "s", "credits", "now"):
+        grid.add_column(name, justify="right" if name in {"s", "credits"} else "left", no_wrap=True)
+    grid.add_column("why", overflow="fold")
+    above = ""
     for step in plan.steps:
         standing = of.standing[step.key]
         grid.add_row(
-            Text(step.shot),
+            Text("" if step.shot == above else step.shot),
             step.kind,
             step.model,
             _number(step.seconds),
@@ -144,6 +134,7 @@ def table(of: Sheet) -> RenderableType:
             Text(standing, style=_STYLES.get(standing, "")),
             Text(step.reason),
         )
+        above = step.shot
     leaving: list[RenderableType] = [
         Text(f"leaves this machine: {_where(a.path, plan.folder)} ({_size(a.size)})", style="dim")
         for a in plan.leaving

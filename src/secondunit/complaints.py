@@ -145,7 +145,7 @@ def _sentence(detail: ErrorDetails, spec: str) -> str:
     kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
     name = next((str(s) for s in reversed(detail["loc"]) if isinstance(s, str)), "")
     if kind == "extra_forbidden":
-        return _unknown(str(detail["loc"][-1]), spec)
+        return _unknown(str(detail["loc"][-1]), spec, value)
     if kind == "literal_error":
         return _not_among(value, name, str(ctx["expected"]).replace("'", "`"))
     if kind == "string_type":
@@ -183,7 +183,7 @@ _KINDS = {
 }
 
 
-def _unknown(key: str, spec: str) -> str:
+def _unknown(key: str, spec: str, value: Any) -> str:
     if key in language.LATER.get(spec, ()):
         return f"`{key}` belongs to the format but is not built yet. Take it out for now."
     if hint := GUESSES.get(spec, {}).get(re.sub(r"[-_ ]", "", key).lower()):
@@ -196,6 +196,10 @@ def _unknown(key: str, spec: str) -> str:
     guess = suggest(key, known)
     if guess:
         return f"unknown field. Did you mean `{guess}`?"
+    if value is None:
+        return (
+            "unknown field. Is it text? Inside of `{ }` a comma ends it: put all of it in quotes."
+        )
     return f"unknown field. Known here: {', '.join(sorted(known))}."
 
 
@@ -257,4 +261,5 @@ def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return repr(text[:60] + "…") if len(text) > 60 else text
+    short = f"{text[:60]}…" if len(text) > 60 else text
+    return f"`{short}`" if isinstance(value, str) else short

@@ -74,7 +74,7 @@ def _cells(text: str) -> int:
     import unicodedata
 
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    none = sum(unicodedata.category(c) in {"Mn", "Me", "Cf"} for c in text)
+    none = sum(unicodedata.category(c) in {"Mn", "Me"} for c in text)
     return len(text) + wide - none
 
 

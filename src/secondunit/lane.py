@@ -40,8 +40,14 @@ class Lane:
         return await asyncio.wrap_future(placed)
 
     def close(self) -> None:
-        """Let the order under way end; those that wait are never begun."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Let the order under way end; those that wait are never begun.
+
+        A second Ctrl-C waits as well, for the ticket's sake; a third does not.
+        """
+        try:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:
+            self._thread.shutdown(wait=True)
 
     def _place(
         self, gateway: Gateway, intent: Intent, body: Mapping[str, Any], allowance: Allowance

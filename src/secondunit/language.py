@@ -35,23 +35,14 @@ RATIO = r"[1-9][0-9]{0,4}:[1-9][0-9]{0,4}"
 
 # Keys that belong to the format and that this version cannot carry out yet, by model.
 LATER: dict[str, frozenset[str]] = {
-    "ShotListSpec": frozenset({"audio", "deliverables", "schedule", "review", "notify"}),
-    "ShotSpec": frozenset(
-        [
-            "last_frame",
-            "restyle_first_frame",
-            "performance",
-            "takes",
-            "handles",
-            "chain",
-            "chunk",
-            "circled",
-            "speed",
-            "dialogue",
-        ]
-    ),
-    "ProfileSpec": frozenset({"performance", "takes", "upscale"}),
-    "CutSpec": frozenset({"order", "titles", "handles", "cards", "duration"}),
+    spec: frozenset(keys.split())
+    for spec, keys in {
+        "ShotListSpec": "audio deliverables schedule review notify",
+        "ShotSpec": "last_frame restyle_first_frame performance takes handles chain chunk circled"
+        " speed dialogue",
+        "ProfileSpec": "performance takes upscale",
+        "CutSpec": "order titles handles cards duration",
+    }.items()
 }
 LATER_TRANSITIONS = frozenset({"dissolve", "fade", "wipe", "slide", "dip"})
 
@@ -151,11 +142,7 @@ def money(value: float | str) -> int | None:
 
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Label = Annotated[
-    Line,
-    BeforeValidator(_label),
-    WithJsonSchema({"type": ["string", "integer"]}),
-]
+Label = Annotated[Line, BeforeValidator(_label), WithJsonSchema({"type": ["string", "integer"]})]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
 File = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Ratio = Annotated[
@@ -166,7 +153,7 @@ Ratio = Annotated[
             "type": "string",
             "pattern": f"^{RATIO}$",
             "description": "16:9, 9:16, 1:1, 4:3, 3:4, 21:9, or pixels such as 1280:720",
-            "examples": RATIO_WORDS,
+            "examples": [*RATIO_WORDS],
         }
     ),
 ]
@@ -177,9 +164,7 @@ ShotLabel = Annotated[
     WithJsonSchema({"type": ["string", "integer"], "description": "A shot's name"}),
 ]
 VarValue = Annotated[
-    Any,
-    AfterValidator(_scalar),
-    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
 ]
 TagName = Annotated[str, AfterValidator(_tag)]
 Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT)]
@@ -342,6 +327,9 @@ class ProfileSpec(Spec):
     edit: Line | None = None
 
 
+Profiles = Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), _ByName]
+
+
 class CutSpec(Spec):
     """How the shots are joined."""
 
@@ -361,9 +349,7 @@ def _list_or_mapping(value: Any) -> str:
 
 Shots = Annotated[
     Annotated[list[ShotSpec], Tag("list")]
-    | Annotated[
-        dict[ShotId, ShotSpec], BeforeValidator(without_notes), _ByName, Tag("mapping")
-    ],
+    | Annotated[dict[ShotId, ShotSpec], BeforeValidator(without_notes), _ByName, Tag("mapping")],
     Discriminator(_list_or_mapping),
     Field(description="The shots in film order: a list, or a mapping from name to shot"),
 ]
@@ -396,9 +382,9 @@ class ShotListSpec(Spec):
     cast: Subjects | None = None
     locations: Subjects | None = None
     looks: Subjects | None = None
-    profiles: (
-        Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), _ByName] | None
-    ) = None
+    profiles: Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), _ByName] | None = (
+        None
+    )
     quality: Line | None = None
     budget: BudgetSpec | None = None
     cut: CutSpec | None = None

@@ -49,6 +49,12 @@ class Lookbook:
         except BadAsset as bad:
             raise self.desk.fail(where, str(bad)) from None
 
+    def holds(self, name: str) -> bool:
+        """Say whether there is footage of this name."""
+        with suppress(BadAsset):
+            return bool(self.library.get(name, "footage"))
+        return False
+
     def link(self, name: str, kind: str, where: Where) -> Link:
         """Return an address that the gateway will fetch. Raises Unroutable."""
         address = "https" + name[5:] if name[:5].lower() == "https" else ""

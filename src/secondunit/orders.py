@@ -147,7 +147,7 @@ class OrderDesk:
                 size = pixels(body["ratio"]) or size
         with suppress(Unroutable):
             if variant.durations and kind == "take" and "videoUri" not in body:
-                body["duration"] = length = self._seconds(shot, variant)
+                body["duration"] = length = self._seconds(shot, variant, seconds)
         body |= self._moderation(shot, variant)
         with suppress(Unroutable):
             seed = self._seed(shot, variant, body)
@@ -248,16 +248,16 @@ class OrderDesk:
             ),
         )
 
-    def _seconds(self, shot: Shot, variant: Variant) -> int:
+    def _seconds(self, shot: Shot, variant: Variant, source: float | None) -> int:
+        """Return how long a take is: as the shot says, else as its source, else five seconds."""
         durations = variant.durations
         if durations is None:
             raise Unroutable
         wanted = shot.spec.duration
         if wanted is None:
-            if durations.allows(DEFAULT_SECONDS):
-                return DEFAULT_SECONDS
-            allowed = durations.choices or (durations.minimum or 1,)
-            return min(allowed, key=lambda s: (abs(s - DEFAULT_SECONDS), -s))
+            meant = math.ceil(source or DEFAULT_SECONDS)
+            allowed = [s for s in range(1, durations.longest + 1) if durations.allows(s)]
+            return min(allowed, key=lambda s: (abs(s - meant), -s))
         if wanted != int(wanted) or not durations.allows(int(wanted)):
             longer = [s for s in range(int(wanted), 61) if s >= wanted and durations.allows(s)]
             way = (

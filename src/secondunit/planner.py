@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secondunit.catalog import Catalog
+    from secondunit.document import Where
     from secondunit.errors import Problem
     from secondunit.plan import Step
     from secondunit.shotlist import Shot, ShotList
@@ -197,13 +198,18 @@ class _Planner:
         for shot in self.shotlist.shots:
             where = shot.at("prompt")
             lost = document.lost_comment(where) if shot.spec.prompt else None
-            if lost:
+            if lost and not self._meant_as_comment(where, lost):
                 self.desk.remark(
                     where,
                     "lost-comment",
-                    f"{lost[:40]!r} is a comment to YAML and is"
+                    f"`{lost[:40]}` is a comment to YAML and is"
                     " not part of the prompt. If it should be, put the prompt in quotes.",
                 )
+
+    def _meant_as_comment(self, where: Where, lost: str) -> bool:
+        """Tell `text   # an aside`, set off as people set off comments, from `take #2 at dawn`."""
+        line = self.shotlist.document.problem(where, "").source
+        return lost.startswith("# ") and line.partition(lost)[0].endswith("  ")
 
     def _check_prices_age(self) -> None:
         if self.today and (self.today - self.catalog.date).days > PRICES_AGE:
@@ -245,7 +251,12 @@ def select(plan: Plan, selection: str) -> frozenset[str]:
 def _matching(part: str, names: Sequence[str]) -> Iterable[str]:
     first, dots, last = (piece.strip() for piece in part.partition(".."))
     if dots and first in names and last in names:
-        return names[names.index(first) : names.index(last) + 1]
+        begin, end = names.index(first), names.index(last)
+        if begin > end:
+            raise UsageError(
+                f"--only: `{part}` runs backwards. Write `{last}..{first}`. Nothing was ordered."
+            )
+        return names[begin : end + 1]
     found = [name for name in names if fnmatch.fnmatchcase(name, part)]
     if not found:
         guess = suggest(part, names)

@@ -97,14 +97,15 @@ class Router:
         return steps
 
     def look_over(self, shot: Shot) -> None:
-        """Note what is wrong with the files and names of a shot that cannot be routed."""
+        """Note what is wrong with the files of a shot that cannot be routed."""
         spec, upstream = shot.spec, waits_for(shot, frozenset(self.names))
         with suppress(Unroutable):
             self.looks.own(shot)
+        footage = upstream is None and spec.source and not self._cannot_be_file(spec.source)
         frame = spec.first_frame.file if spec.first_frame else None
         files: tuple[tuple[str, str | None, Kind], ...] = (
             ("clip", spec.clip, "footage"),
-            ("source", None if upstream else spec.source, "footage"),
+            ("source", spec.source if footage else None, "footage"),
             ("first_frame", frame, "picture"),
         )
         for field, name, kind in files:
@@ -196,11 +197,10 @@ class Router:
     def _edit(self, shot: Shot, text: str) -> Step:
         name = str(shot.spec.source)
         where = shot.at("source")
-        if _composed(name) in self.names:
+        if _composed(name) in self.names or self._cannot_be_file(name):
             upstream = self._upstream(shot, name, "source")
-            source = Footage(
-                Made(upstream.key, "clip"), upstream.shot, upstream.seconds, upstream.size
-            )
+            what = File(upstream.own) if upstream.own else Made(upstream.key, "clip")
+            source = Footage(what, upstream.shot, upstream.seconds, upstream.size)
         elif LINK.match(name):
             source = Footage(self.looks.link(name, "video", where), "a linked video")
         else:
@@ -209,6 +209,10 @@ class Router:
         variant = self.desk.variant(shot, "edit", "video_to_video")
         self.desk.check_source(shot, variant, source.what, source.seconds, source.size)
         return self._edit_order(shot, text, variant, source)
+
+    def _cannot_be_file(self, name: str) -> bool:
+        """Say whether `sh10` is a misspelt shot rather than a file that is missing."""
+        return "." not in name and "/" not in name and not self.looks.holds(name)
 
     def _edit_order(self, shot: Shot, text: str, variant: Variant, source: Footage) -> Step:
         looks = self.looks.own(shot)
@@ -225,12 +229,14 @@ class Router:
         }
         if looks:
             body |= self._edit_looks(variant, looks)
+        size = source.size
         if shot.owns("ratio") and variant.takes("targetAspectRatio"):
             body["targetAspectRatio"] = self.desk.word(shot, variant)
+            size = None  # what it paints around the picture decides
         spoken = brief.spelled_out(text, self.shotlist.subjects)
         self.desk.remarks(shot, spoken, edit=True)
         return self.desk.order(
-            shot, "take", variant, spoken, body, source.seconds, source.size,
+            shot, "take", variant, spoken, body, source.seconds, size,
             reason=f"edits {source.called}",
         )  # fmt: skip
 
@@ -361,5 +367,5 @@ def _composed(name: str) -> str:
 def _nearest(name: str, known: Sequence[str]) -> str:
     if guess := suggest(name, known):
         return f" Did you mean `{guess}`?"
-    more = " …" if len(known) > MOST_NAMED else ""
+    more = " and more" if len(known) > MOST_NAMED else ""
     return f" There are {', '.join(known[:MOST_NAMED])}{more}." if known else ""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -30,12 +30,10 @@ from secondunit.language import money
 from secondunit.ledger import OPEN, Allowance, Ledger
 from secondunit.plan import dollars
 from secondunit.store import Store
-from secondunit.watch import say, watching
+from secondunit.watch import say, terminal, watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from rich.console import Console
 
     from secondunit.callsheet import Sheet
     from secondunit.crew import Project
@@ -91,6 +89,9 @@ def shoot(call: Call) -> int:
             return EXIT_FILM
         paid = sheet.needs_gateway and not call.plan.free
         account = _account(call, settings) if paid else None
+        why = _too_little(sheet, account)
+        if why and "open" not in sheet.standing.values():
+            raise OverBudget(f"Nothing was ordered: {why}.")
         _ask_leave(call, sheet)
         return _run(call, sheet, ledger, store, settings, account)
 
@@ -161,7 +162,7 @@ def _run(
     with ExitStack() as stack:
         lane = Lane(ledger)
         stack.callback(lane.close)
-        watcher = flow.Logged(stack.enter_context(watching(plan, _console(), quiet=call.as_json)))
+        watcher = flow.Logged(stack.enter_context(watching(plan, terminal(), quiet=call.as_json)))
         gateway = stack.enter_context(
             gateway_for(
                 plan.gateway,
@@ -181,9 +182,12 @@ def _run(
             flow.shoot(production, day=datetime.now(UTC).date().isoformat())
         except SecondUnitError:
             raise
-        except (Exception, SystemExit):
+        except (Exception, SystemExit) as error:
             if not production.film:
-                raise
+                raise SecondUnitError(
+                    f"Prefect's run broke off ({type(error).__name__}: {error}). Nothing that was"
+                    " paid for is lost, tickets stay open: run the same command again."
+                ) from error
         except BaseException:  # noqa: BLE001  Ctrl-C, or the signal that Prefect makes its own
             interrupted = True
     if interrupted:
@@ -309,12 +313,6 @@ def _tell_end(
     say(f"Spent {spent} credits (${dollars(spent)}){saved}.")
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
 # --- deciding ---------------------------------------------------------------------------------
 
 
@@ -325,8 +323,9 @@ def settle(project: Project, film: str, shot: str, decision: Decision, ticket: s
     """
     if not project.ledger.exists():
         raise UsageError(f"Nothing was ever ordered in {project.root}.")
-    with project.held():
-        ledger = Ledger(project.ledger)
+    if decision == "attach" and not (ticket.strip() and ticket.isprintable()):
+        raise UsageError("--attach needs the ticket, from the gateway's page. Nothing was changed.")
+    with project.held(), closing(Ledger(project.ledger)) as ledger:
         ledger.doubt_unfinished()
         orders = [o for o in ledger.of_film(film) if o.shot == shot]
         undecided = [o for o in orders if o.state in _DECIDABLE[decision]]
@@ -345,7 +344,7 @@ def settle(project: Project, film: str, shot: str, decision: Decision, ticket: s
 
 def _decide(ledger: Ledger, order: Order, decision: Decision, ticket: str) -> None:
     if decision == "attach":
-        ledger.opened(order, ticket, None)
+        ledger.opened(order, ticket.strip(), None)
     elif decision == "resubmit":
         ledger.replaced(order)
     else:

@@ -112,6 +112,7 @@ class _Reader:
             )
         if data.get("shots") and data.get("scenes"):
             self._complain(("scenes",), "both `shots` and `scenes` are given. Keep one.", key=True)
+        self._check_scenes(data)
         shots = tuple(self._shots(data))
         return ShotList(
             document=self.doc,
@@ -128,6 +129,15 @@ class _Reader:
             shots=shots,
             problems=tuple(dict.fromkeys(self.problems)),
         )
+
+    def _check_scenes(self, data: dict[str, Any]) -> None:
+        scenes = data.get("scenes")
+        for number, scene in enumerate(scenes if isinstance(scenes, list) else []):
+            if isinstance(scene, dict) and scene.get("shots", ()) in ([], {}):
+                self._complain(
+                    ("scenes", number, "shots"),
+                    "this scene has no shots. Write at least one, or take the scene out.",
+                )
 
     def _complain(self, where: Where, message: str, *, key: bool = False) -> None:
         self.problems.append(self.doc.problem(where, message, key=key))

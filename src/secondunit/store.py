@@ -83,6 +83,8 @@ class Store:
 
     def keep(self, key: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Take:
         """Write the slate of a take whose files are in place; from then on it is never changed."""
+        if self.has(key) and (kept := self.get(key)):
+            return kept
         folder = self.folder(key)
         with disk_trouble(folder):
             described = [_file(path) for path in files]
@@ -116,6 +118,8 @@ def _file(path: Path) -> dict[str, Any]:
 
 def _intact(folder: Path, facts: Mapping[str, Any]) -> bool:
     path = folder / facts["name"]
+    if path.name != facts["name"]:
+        return False
     try:
         return bool(path.stat().st_size == facts["size"] and digest(path) == facts["sha256"])
     except FileNotFoundError:

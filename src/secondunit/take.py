@@ -22,7 +22,7 @@ from secondunit.gateways.download import Expired
 from secondunit.inputs import Inputs
 from secondunit.ledger import Allowance, Intent
 from secondunit.ports import Doubtful, NotSent, Ordered, Rejected
-from secondunit.verdicts import held, in_doubt, lost, rejection, retriable
+from secondunit.verdicts import attempts, held, in_doubt, lost, rejection, unfetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from secondunit.ports import Gateway, Progress, Stage, Watcher
     from secondunit.store import Store, Take
 
-PAID_ATTEMPTS = 3  # per take, whatever Prefect is set to do
 CREATE_TRIES = 6  # of an order that certainly did not arrive
 SPOILED_TRIES = 3
 FRESH_URLS = 5
@@ -205,9 +204,10 @@ class Unit:
         if not failed:
             return
         last = failed[-1]
-        if last.state != "failed" or not retriable(last.failure_code, last.charged):
+        allowed = attempts(last.failure_code, last.charged)
+        if last.state != "failed" or allowed == 1:
             raise held(last, self.plan.file)
-        if len(failed) >= PAID_ATTEMPTS:
+        if len(failed) >= allowed:
             raise Refused(
                 f"{step.shot} failed {len(failed)} times at {self.gateway.name}, last with:"
                 f" {last.reason}. It is not tried again by itself; change its prompt or seed, or run"
@@ -220,7 +220,7 @@ class Unit:
 
     async def _bring_home(self, step: Step, order: Order) -> Take:
         clock = asyncio.get_running_loop()
-        spoiled, fresh, misses, began = 0, 0, 0, clock.time()
+        spoiled, fresh, misses, silent_since = 0, 0, 0, 0.0
         while True:
             order, said = await self._finished(step, order)
             try:
@@ -228,33 +228,20 @@ class Unit:
             except Expired:
                 fresh += 1
                 if fresh > FRESH_URLS:
-                    raise ShotError(
-                        f"{step.shot} is finished and its addresses keep expiring. The ticket"
-                        f" {order.ticket} stays open; run again.",
-                        ticket=order.ticket or "",
-                    ) from None
-                await asyncio.sleep(self.pace.backoff(fresh))
-            except Unreachable as error:
-                misses += 1
-                if clock.time() - began > self.pace.outage:
-                    raise Unreachable(
-                        f"{step.shot}: {error} Its ticket {order.ticket} is paid for and stays open;"
-                        " run again to fetch it.",
-                        ticket=order.ticket or "",
-                    ) from None
-                self.watcher.saw(step.shot, "retrying", f"fetches it again: {error}")
-                await asyncio.sleep(self.pace.backoff(misses))
+                    raise unfetched(order, "its addresses keep expiring.") from None
             except Spoiled as error:
                 spoiled += 1
                 if spoiled >= SPOILED_TRIES:
-                    raise Spoiled(
-                        f"{step.shot}: {error} It was fetched {spoiled} times. The ticket"
-                        f" {order.ticket} is paid for and stays open: run again to fetch it again,"
-                        " it will not be ordered again.",
-                        ticket=order.ticket or "",
-                    ) from error
+                    why = f"{error} It was fetched {spoiled} times."
+                    raise unfetched(order, why, Spoiled) from error
                 self.watcher.saw(step.shot, "retrying", f"fetches it again: {error}")
-                await asyncio.sleep(self.pace.backoff(spoiled))
+            except Unreachable as error:
+                misses += 1
+                silent_since = silent_since or clock.time()
+                if clock.time() - silent_since > self.pace.outage:
+                    raise unfetched(order, str(error), Unreachable) from None
+                self.watcher.saw(step.shot, "retrying", f"fetches it again: {error}")
+            await asyncio.sleep(self.pace.backoff(max(spoiled, fresh, misses)))
 
     async def _finished(self, step: Step, order: Order) -> tuple[Order, Progress]:
         """Ask for the ticket until it ends well; its ending is written to the ledger."""
@@ -263,37 +250,26 @@ class Unit:
             said = await self._asked(step, order)
             if said.state in {"FAILED", "CANCELLED"}:
                 raise self._failed(step, order, said)
-            if said.state != "SUCCEEDED":
-                continue
             if said.outputs:
                 return self.ledger.made(order, said.credits), said
             empty += 1
             if empty >= EMPTY_TRIES:
-                raise ShotError(
-                    f"{step.shot}: the gateway calls ticket {order.ticket} finished and names no"
-                    " output. It stays open; run again later.",
-                    ticket=order.ticket or "",
-                )
+                raise unfetched(order, "the gateway calls it finished and names no output.")
             await asyncio.sleep(self.pace.backoff(empty))
 
     async def _asked(self, step: Step, order: Order) -> Progress:
-        """Wait for the next answer about a ticket that says something new."""
+        """Ask about a ticket until it has ended."""
         loop = asyncio.get_running_loop()
-        ticket = order.ticket or ""
-        heard = loop.time()
-        unknown_since: float | None = None
+        heard, unknown_since = loop.time(), 0.0
         state, misses = "", 0
         while True:
             await asyncio.sleep(self.pace.next_poll() + min(60.0, self.pace.retry * misses**2))
             try:
-                said = await self.gateway.poll(ticket)
+                said = await self.gateway.poll(order.ticket or "")
             except Unreachable as error:
                 misses += 1
                 if loop.time() - heard > self.pace.outage:
-                    raise Unreachable(
-                        f"{step.shot}: {error} Its ticket {ticket} stays open; run again to go on.",
-                        ticket=ticket,
-                    ) from None
+                    raise unfetched(order, str(error), Unreachable) from None
                 self.watcher.saw(step.shot, "waiting", str(error))
                 continue
             misses, heard = 0, loop.time()
@@ -302,7 +278,7 @@ class Unit:
                 if heard - unknown_since > self.pace.unknown:
                     raise self._gone(order)
                 continue
-            unknown_since = None
+            unknown_since = 0.0
             if said.state in ENDED:
                 return said
             if said.state != state:
@@ -326,8 +302,8 @@ class Unit:
         ended = self.ledger.ended(
             order, "failed", reason, charged=said.credits, code=said.failure_code
         )
-        attempts = sum(o.state == "failed" for o in self.ledger.of(step.key))
-        if retriable(ended.failure_code, ended.charged) and attempts < PAID_ATTEMPTS:
+        failed = sum(o.state == "failed" for o in self.ledger.of(step.key))
+        if failed < attempts(ended.failure_code, ended.charged):
             return Broken(
                 f"{step.shot}: {reason} ({said.failure_code or 'no code'}).",
                 ticket=order.ticket or "",

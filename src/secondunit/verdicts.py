@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secondunit.errors import InDoubt, Lost, OverBudget, Refused
+from secondunit.errors import InDoubt, Lost, OverBudget, Refused, ShotError
 
 if TYPE_CHECKING:
     from secondunit.ledger import Order
     from secondunit.plan import Step
 
+PAID_ATTEMPTS = 3  # per take, whatever Prefect is set to do
 # Failures that may be tried again as a new order, by the start of their code; see
 # docs.dev.runwayml.com/errors/task-failures. No code at all means an error on the gateway's side.
 RETRIABLE = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
 MODERATED = ("SAFETY", "INPUT_PREPROCESSING.SAFETY")
 
 
-def retriable(code: str, charged: int | None) -> bool:
-    """Say whether a failure with this code may be ordered again without asking a person."""
+def attempts(code: str, charged: int | None) -> int:
+    """Return how often a take may be ordered in all without asking a person, failing like this.
+
+    Bad output may be tried once more, and only where the gateway charged nothing for it.
+    """
     if code in {"", "INTERNAL"} or code.startswith(RETRIABLE):
-        return True
-    return code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0
+        return PAID_ATTEMPTS
+    return 2 if code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0 else 1
 
 
 def _settle(file: str, shot: str) -> str:
@@ -44,6 +48,15 @@ def lost(order: Order, file: str) -> Lost:
         f"{order.shot}: ticket {order.ticket} was paid for ({order.cost} credits) and the gateway"
         f" does not know it any more. It is not ordered again by itself. Run"
         f" {_settle(file, order.shot)}.",
+        shot=order.shot, ticket=order.ticket or "",
+    )  # fmt: skip
+
+
+def unfetched(order: Order, why: str, kind: type[ShotError] = ShotError) -> ShotError:
+    """Return the error for an order that was taken and could not be brought home in this run."""
+    return kind(
+        f"{order.shot}: {why} Its ticket {order.ticket} stays open and is not ordered again;"
+        " run again to go on with it.",
         shot=order.shot, ticket=order.ticket or "",
     )  # fmt: skip
 

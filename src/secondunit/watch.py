@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +134,32 @@ def say(text: str, *, error: bool = False) -> None:
     """Print a sentence; a closed pipe is nobody's loss."""
     stream = sys.stderr if error else sys.stdout
     lines = [shown(line) for line in text.split("\n")]
-    with suppress(OSError, ValueError):
+    if stream is None:  # closed before the program began
+        return
+    try:
         stream.write("\n".join(lines) + "\n")
         stream.flush()
+    except BrokenPipeError:
+        _forsake(stream)
+    except (OSError, ValueError):
+        return
+
+
+def terminal() -> Console:
+    """Return a console on standard output; when nobody reads it any more, the run goes on."""
+    from rich.console import Console
+
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            _forsake(sys.stdout)
+
+    return Terminal(highlight=False)
+
+
+def _forsake(stream: TextIO) -> None:
+    """Let what is still to be printed go nowhere, so that no later flush fails either."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -98,7 +98,7 @@ class WireGateway:
         self.slow = not is_loopback(base.host)
         self._where = f"{base.scheme}://{base.netloc.decode()}"
         self._label_shots = label_shots
-        self._secret = b"" if address.free else credentials.key.encode()
+        self._credentials = credentials
         shared: dict[str, Any] = {
             "base_url": base,
             "auth": _Key(credentials.key, base),
@@ -109,6 +109,7 @@ class WireGateway:
             },
             "follow_redirects": False,
             "trust_env": False,
+            "verify": download.certificates(),
         }
         self._lane = httpx.Client(
             **shared, timeout=CREATE_TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0)
@@ -117,8 +118,7 @@ class WireGateway:
         self._media = download.client()
 
     async def close(self) -> None:
-        """Let go of every connection."""
-        self._lane.close()
+        """Let go of every connection; an order under way has its own, which ends with it."""
         await self._reads.aclose()
         await self._media.aclose()
 
@@ -242,8 +242,8 @@ class WireGateway:
 
     def _answer(self, answer: httpx.Response, content: bytes) -> _Answer:
         """Keep of an answer what is needed; a complaint that repeats the key is shown without it."""
-        if self._secret and not answer.is_success:
-            content = content.replace(self._secret, b"<key>")
+        if not self.free and not answer.is_success:
+            content = content.replace(self._credentials.key.encode() or b"\0", b"<key>")
         return _Answer(answer.status_code, content, answer.headers)
 
     def _json(self, answer: _Answer) -> Any:
@@ -255,7 +255,7 @@ class WireGateway:
             raise Unreachable(f"{self._where} answers with something that is not JSON.") from None
 
     def _pause(self, attempt: int) -> float:
-        longest = min(30.0, (1.0 if self.slow else 0.2) * 2.0**attempt)
+        longest = min(30.0, (1.0 if self.slow else 0.05) * 2.0**attempt)
         return longest / 2 * random.uniform(1.0, 2.0)  # noqa: S311  spreads load, guards nothing
 
 
@@ -294,13 +294,9 @@ def is_loopback(host: str) -> bool:
 
 def check_base_url(url: str, name: str) -> str:
     """Return a base URL that may be given the key: https, or this machine. Raises UsageError."""
-    try:
-        parts = httpx.URL(url)  # the parser that will be used, so that no two readings differ
-    except (httpx.InvalidURL, UnicodeError):
-        parts = httpx.URL("")
-    host = parts.host
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not host or not secure or parts.userinfo or parts.query or parts.fragment or "@" in url:
+    parts = download.read(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.host))
+    if not secure or parts.userinfo or parts.query or parts.fragment or "@" in url:
         raise UsageError(
             f"{name}: {url!r} is not an address for a gateway. It has to be https://host, or"
             " http://127.0.0.1:port for tests. Nothing was ordered."
@@ -311,14 +307,22 @@ def check_base_url(url: str, name: str) -> str:
 def _cause(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return "timed out"
-    text = str(error).lower()
+    text = " ".join(f"{type(inner).__name__} {inner}" for inner in _chain(error)).lower()
     for sign, words in (
         ("refused", "connection refused"),
         ("name or service", "no such host"),
         ("name resolution", "no such host"),
         ("certificate", "its certificate is not valid"),
+        ("attempts failed", "no connection could be made"),
         ("disconnected", "it closed the connection"),
     ):
         if sign in text:
             return words
     return type(error).__name__
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Give an error and what led to it: the system's own words stand last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

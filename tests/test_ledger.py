@@ -1,0 +1,456 @@
+"""The ledger: no order is lost, none is placed twice, and no cap is passed, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from footage import small_disk
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError, UsageError
+from secondunit.lane import Lane
+from secondunit.ledger import Allowance, Intent, Ledger, Order
+from secondunit.ports import Ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FREELY = Allowance()
+
+
+def intent(key: str = "k", *, price: int = 10, film: str = "f", run: str = "r") -> Intent:
+    return Intent(
+        key=key, film=film, run=run, shot=f"shot {key}", gateway="runway", endpoint="text_to_video",
+        model="gen4.5", request={"promptText": "A door."}, reserved=price,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "work" / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(path)
+    yield ledger
+    ledger.close()
+
+
+def history(ledger: Ledger, order: Order) -> list[str]:
+    rows = ledger._db.execute(
+        "SELECT state FROM history WHERE order_id = ? ORDER BY id", (order.id,)
+    )
+    return [row[0] for row in rows]
+
+
+# --- from intent to kept --------------------------------------------------------------------------
+
+
+def test_an_order_is_written_down_before_and_after_it_is_sent(ledger: Ledger, path: Path) -> None:
+    order = ledger.intend(intent(), FREELY)
+    assert (order.state, order.cost, order.ticket) == ("intent", 10, None)
+    order = ledger.opened(order, "t1", 12)
+    assert (order.state, order.cost, order.ticket) == ("open", 12, "t1")
+    order = ledger.kept(ledger.made(order, 11))
+    assert (order.state, order.cost, order.charged) == ("kept", 11, 11)
+    assert history(ledger, order) == ["intent", "open", "made", "kept"]
+    again = Ledger(path)
+    assert again.of("k") == (order,)
+    assert again.blocking("k") == order
+    again.close()
+
+
+@pytest.mark.parametrize("state", ["intent", "doubt", "open", "made", "kept", "lost"])
+def test_while_an_order_stands_the_same_is_not_ordered_again(ledger: Ledger, state: str) -> None:
+    order = ledger.intend(intent(), FREELY)
+    if state == "doubt":
+        ledger.doubted(order, "?")
+    elif state != "intent":
+        order = ledger.opened(order, "t", None)
+        if state == "lost":
+            ledger.ended(order, "lost", "gone")
+        elif state != "open":
+            order = ledger.made(order, 1)
+            if state == "kept":
+                ledger.kept(order)
+    with pytest.raises(SecondUnitError, match="not ordered twice"):
+        ledger.intend(intent(), FREELY)
+    assert len(ledger.of("k")) == 1
+
+
+@pytest.mark.parametrize("end", ["unsent", "rejected"])
+def test_what_was_not_ordered_costs_nothing_and_blocks_nothing(ledger: Ledger, end: str) -> None:
+    order = ledger.intend(intent(), FREELY)
+    assert getattr(ledger, end)(order, "because").cost == 0
+    assert ledger.blocking("k") is None
+    assert ledger.intend(intent(), FREELY).state == "intent"
+
+
+@pytest.mark.parametrize(
+    ("charged", "cost"), [(None, 12), (0, 0), (5, 5)]
+)  # fmt: skip
+def test_a_failure_costs_what_the_gateway_says_and_else_what_it_estimated(
+    ledger: Ledger, charged: int | None, cost: int
+) -> None:
+    order = ledger.opened(ledger.intend(intent(), FREELY), "t", 12)
+    assert ledger.ended(order, "failed", "broke", charged=charged, code="INTERNAL").cost == cost
+    assert ledger.spent("runway") == cost
+
+
+def test_only_one_order_has_a_ticket(ledger: Ledger) -> None:
+    ledger.opened(ledger.intend(intent("a"), FREELY), "t", None)
+    other = ledger.intend(intent("b"), FREELY)
+    with pytest.raises(SecondUnitError, match="which another order already has"):
+        ledger.opened(other, "t", None)
+    assert ledger.of("b")[0].state == "intent"
+    assert ledger.doubted(other, "the same ticket twice").state == "doubt"
+
+
+def test_what_a_dead_run_left_is_in_doubt_and_counts_as_spent(ledger: Ledger, path: Path) -> None:
+    ledger.intend(intent(price=30), FREELY)
+    ledger.close()
+    again = Ledger(path)
+    (order,) = again.doubt_unfinished()
+    assert (order.state, order.cost) == ("doubt", 30)
+    assert again.doubt_unfinished() == ()
+    assert again.spent("runway", film="f") == 30
+    again.close()
+
+
+def test_a_change_that_comes_too_late_changes_nothing(ledger: Ledger) -> None:
+    order = ledger.intend(intent(), FREELY)
+    ledger.doubted(order, "?")
+    with pytest.raises(SecondUnitError, match="changed under this run"):
+        ledger.unsent(order, "late")
+    assert [o.state for o in ledger.of("k")] == ["doubt"]
+    assert history(ledger, order) == ["intent", "doubt"]
+
+
+# --- what may be spent ------------------------------------------------------------------------------
+
+
+def test_the_caps_count_what_is_reserved_in_doubt_and_lost(ledger: Ledger) -> None:
+    ledger.doubted(ledger.intend(intent("a", price=40), FREELY), "?")
+    order = ledger.opened(ledger.intend(intent("b", price=40), FREELY), "t", 45)
+    ledger.ended(order, "lost", "gone")
+    with pytest.raises(OverBudget, match="85 are spent or reserved"):
+        ledger.intend(intent("c", price=16), Allowance(film=100))
+    assert ledger.of("c") == ()
+    assert ledger.intend(intent("c", price=15), Allowance(film=100)).cost == 15
+
+
+def test_a_cap_of_a_film_and_one_of_a_run_are_kept_apart(ledger: Ledger) -> None:
+    ledger.intend(intent("a", price=60, film="other"), Allowance(film=100))
+    ledger.intend(intent("b", price=60, run="before"), Allowance(film=100, run=100))
+    ledger.intend(intent("c", price=40, run="now"), Allowance(film=100, run=40))
+    with pytest.raises(OverBudget, match="this film may cost 100"):
+        ledger.intend(intent("d", price=1, run="now"), Allowance(film=100, run=100))
+    with pytest.raises(OverBudget, match="this run may spend 40"):
+        ledger.intend(intent("d", price=1, run="now"), Allowance(film=1000, run=40))
+
+
+def test_threads_that_order_at_once_do_not_pass_the_cap(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        granted = sum(pool.map(lambda n: _tried(ledger, f"k{n}"), range(100)))
+    assert (granted, ledger.spent("runway")) == (40, 400)
+
+
+def test_processes_that_begin_and_order_at_once_do_not_pass_the_cap(path: Path) -> None:
+    """The file is begun by whichever comes first; all keep the one cap."""
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(6)
+    grants = context.SimpleQueue()
+    workers = [context.Process(target=_spend, args=(path, n, barrier, grants)) for n in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    assert sum(grants.get() for _ in workers) == 40
+    ledger = Ledger(path)
+    assert ledger.spent("runway", film="f") == 400
+    ledger.close()
+
+
+def _spend(path: Path, number: int, barrier: Any, grants: Any) -> None:
+    barrier.wait()
+    ledger = Ledger(path)
+    grants.put(sum(_tried(ledger, f"{number}-{n}") for n in range(20)))
+    ledger.close()
+
+
+def _tried(ledger: Ledger, key: str) -> bool:
+    try:
+        ledger.intend(intent(key), Allowance(film=400))
+    except OverBudget:
+        return False
+    return True
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def test_a_commit_that_returned_is_on_the_disk(ledger: Ledger, path: Path) -> None:
+    asked = {name: ledger._db.execute(f"PRAGMA {name}").fetchone()[0]
+             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}  # fmt: skip
+    assert asked == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 10_000,
+    }
+    assert path.with_name("ledger.sqlite-wal").stat().st_size > 100_000
+
+
+def test_a_process_that_is_killed_between_commits_loses_none(path: Path) -> None:
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from test_ledger import *\n"
+        "ledger = Ledger(Path(sys.argv[1]))\n"
+        "order = ledger.opened(ledger.intend(intent(), FREELY), 'the ticket', 12)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", script, str(path), here], check=False)
+    assert done.returncode == -9
+    ledger = Ledger(path)
+    assert [(o.state, o.ticket) for o in ledger.of("k")] == [("open", "the ticket")]
+    ledger.close()
+
+
+def test_a_newer_ledger_is_left_alone(ledger: Ledger, path: Path) -> None:
+    ledger.intend(intent(), FREELY)
+    ledger._db.execute("PRAGMA user_version = 2")
+    ledger.close()
+    with pytest.raises(UsageError, match=r"newer Second Unit .* Nothing was ordered"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("place", [0, 16, 4096, 3 * 4096])
+def test_a_damaged_ledger_is_refused_and_not_begun_anew(path: Path, place: int) -> None:
+    ledger = Ledger(path)
+    for number in range(40):
+        ledger.intend(intent(f"k{number}"), FREELY)
+    ledger.close()
+    data = bytearray(path.read_bytes())
+    data[place : place + 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="damaged and is the only record"):
+        Ledger(path)
+    assert path.read_bytes() == bytes(data)
+
+
+def test_a_place_where_no_ledger_can_be_is_a_sentence(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(DiskTrouble, match=r"cannot be (written|used)"):
+        Ledger(path)
+    path.parent.joinpath("file").write_bytes(b"")
+    with pytest.raises(DiskTrouble):
+        Ledger(path.parent / "file" / "ledger.sqlite")
+
+
+def test_a_ledger_that_others_write_to_is_waited_for(ledger: Ledger, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, other.execute, ["COMMIT"]).start()
+    assert ledger.intend(intent(), FREELY).state == "intent"
+    other.close()
+
+
+def test_a_ticket_still_fits_on_a_disk_that_has_filled_up(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "2m") as disk:
+        ledger = Ledger(disk / "ledger.sqlite")
+        order = ledger.intend(intent(), FREELY)
+        _fill(disk / "full")
+        assert ledger.opened(order, "paid for", 12).ticket == "paid for"
+        ledger.close()
+        (disk / "full").unlink()
+        again = Ledger(disk / "ledger.sqlite")
+        assert again.blocking("k") == again.of("k")[0]
+        assert again.of("k")[0].ticket == "paid for"
+        again.close()
+
+
+def test_on_a_full_disk_nothing_is_begun_and_room_makes_it_work_again(tmp_path: Path) -> None:
+    """An order without a durable intent is never sent; a failed commit does not stop later ones."""
+    with small_disk(tmp_path, "2m") as disk:
+        ledger = Ledger(disk / "ledger.sqlite")
+        _fill(disk / "full")
+        with pytest.raises(DiskTrouble, match="Make room"):
+            _order_many(ledger)
+        written = len(ledger.of_film("f"))
+        (disk / "full").unlink()
+        assert ledger.intend(intent("after"), FREELY).state == "intent"
+        assert len(ledger.of_film("f")) == written + 1
+        ledger.close()
+
+
+def _order_many(ledger: Ledger) -> None:
+    for number in range(3000):
+        ledger.intend(intent(f"k{number}"), FREELY)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+# --- the lane -----------------------------------------------------------------------------------
+
+
+class Same:
+    """A gateway that gives every order the same ticket."""
+
+    def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
+        return Ordered("t")
+
+
+class Slow:
+    """A gateway that takes its time."""
+
+    def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
+        time.sleep(0.5)
+        return Ordered("late")
+
+
+def test_an_order_under_way_is_waited_for_even_at_a_second_ctrl_c(ledger: Ledger) -> None:
+    lane = Lane(ledger)
+
+    async def order_and_leave() -> None:
+        order = lane.order(Slow(), intent(), {}, FREELY)  # type: ignore[arg-type]  # only create is needed
+        with suppress(TimeoutError):
+            await asyncio.wait_for(order, 0.1)
+
+    asyncio.run(order_and_leave())
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+    lane.close()
+    assert [(o.state, o.ticket) for o in ledger.of("k")] == [("open", "late")]
+
+
+def test_a_ticket_that_another_order_has_leaves_the_second_order_in_doubt(ledger: Ledger) -> None:
+    lane = Lane(ledger)
+    asyncio.run(lane.order(Same(), intent("a"), {}, FREELY))  # type: ignore[arg-type]  # only create is needed
+    order, outcome = asyncio.run(lane.order(Same(), intent("b"), {}, FREELY))  # type: ignore[arg-type]  # as above
+    lane.close()
+    assert order.state == "doubt"
+    assert "which another order already has" in outcome.reason  # type: ignore[union-attr]  # it is a Doubtful
+    assert [o.state for o in ledger.of_film("f")] == ["open", "doubt"]
+
+
+# --- any order of events ------------------------------------------------------------------------
+
+PRICES = st.integers(0, 30)
+CAP = 60
+
+
+class AnyRun(RuleBasedStateMachine):
+    """Orders, endings, decisions and restarts in any order, beside a plain model of the money."""
+
+    orders: Bundle[Order] = Bundle("orders")
+    tickets: Bundle[Order] = Bundle("tickets")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "ledger.sqlite"
+        self.ledger = Ledger(self.path)
+        self.cost: dict[int, int] = {}
+        self.standing: dict[str, int] = {}
+        self.number = 0
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        self.folder.cleanup()
+
+    @rule(target=orders, key=st.sampled_from("abc"), price=PRICES)
+    def intend(self, key: str, price: int) -> Order | Any:
+        try:
+            order = self.ledger.intend(intent(key, price=price), Allowance(film=CAP))
+        except OverBudget:
+            assert sum(self.cost.values()) + price > CAP
+            return multiple()
+        except SecondUnitError:
+            assert key in self.standing
+            return multiple()
+        assert key not in self.standing
+        self.cost[order.id] = price
+        self.standing[key] = order.id
+        return order
+
+    @rule(target=tickets, order=consumes(orders), estimate=st.none() | st.integers(0, 15))
+    def open(self, order: Order, estimate: int | None) -> Order:
+        self.number += 1
+        if estimate is not None:
+            estimate = min(estimate, order.reserved)
+            self.cost[order.id] = estimate
+        return self.ledger.opened(order, f"t{self.number}", estimate)
+
+    @rule(order=consumes(orders), how=st.sampled_from(["unsent", "rejected"]))
+    def refuse(self, order: Order, how: str) -> None:
+        if self.ledger.of(order.key)[-1].state == "doubt" or order.id != self.standing.get(
+            order.key
+        ):
+            with pytest.raises(SecondUnitError):
+                getattr(self.ledger, how)(order, "no")
+            return
+        getattr(self.ledger, how)(order, "no")
+        self.cost[order.id] = 0
+        del self.standing[order.key]
+
+    @rule(order=consumes(tickets), end=st.sampled_from(["failed", "cancelled", "lost", "made"]),
+          charged=st.none() | st.integers(0, 15))  # fmt: skip
+    def end(self, order: Order, end: str, charged: int | None) -> None:
+        charged = None if charged is None else min(charged, order.reserved)
+        if end == "made":
+            self.ledger.kept(self.ledger.made(order, charged))
+        else:
+            self.ledger.ended(order, end, "over", charged=charged)
+            if end != "lost":
+                del self.standing[order.key]
+        if charged is not None:
+            self.cost[order.id] = charged
+
+    @rule()
+    def die_and_come_back(self) -> None:
+        self.ledger.close()
+        self.ledger = Ledger(self.path)
+        self.ledger.doubt_unfinished()
+
+    @rule(order=consumes(orders), decision=st.sampled_from(["abandoned", "replaced"]))
+    def decide(self, order: Order, decision: str) -> None:
+        if self.ledger.of(order.key)[-1].state != "doubt":
+            self.ledger.doubted(order, "?")
+        getattr(self.ledger, decision)(order)
+        del self.standing[order.key]
+
+    @invariant()
+    def the_money_is_right(self) -> None:
+        assert self.ledger.spent("runway", film="f") == sum(self.cost.values()) <= CAP
+
+    @invariant()
+    def one_order_stands_for_each_key(self) -> None:
+        for key in "abc":
+            standing = self.ledger.blocking(key)
+            assert (standing.id if standing else None) == self.standing.get(key)
+
+
+TestAnyRun = AnyRun.TestCase
+TestAnyRun.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

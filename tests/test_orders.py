@@ -1,0 +1,111 @@
+"""The terms of an order: its ratio in the model's own words, its length, its seed."""
+
+from __future__ import annotations
+
+import pytest
+from pages import furnish, plan, said
+from test_routes import body
+
+from secondunit import catalog
+
+CATALOG = catalog.load()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return furnish(tmp_path_factory.mktemp("orders") / "set")
+
+
+# --- ratios and lengths -----------------------------------------------------------------------
+
+GEN4 = {
+    "16:9": "1280:720", "9:16": "720:1280", "1:1": "960:960", "4:3": "1104:832",
+    "3:4": "832:1104", "21:9": "1584:672",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "pixels"), GEN4.items())
+@pytest.mark.parametrize("model", ["gen4.5", "gen4_turbo"])
+def test_words_and_pixels_ask_for_the_same_size(model, word, pixels, folder):
+    for ratio in (word, pixels):
+        sent = body(f"prompt: A plain., model: {model}, ratio: '{ratio}'", folder)
+        assert sent["ratio"] == pixels
+
+
+@pytest.mark.parametrize("word", GEN4)
+@pytest.mark.parametrize("model", ["gen4.5", "gen4_turbo"])
+def test_a_still_has_a_shape_that_the_video_model_takes(model, word, folder):
+    """gen4.5 takes no picture wider than 2:1, though it makes 21:9 (docs: assets/inputs)."""
+    shot = f"prompt: A plain., model: {model}, ratio: '{word}', reference: refs/door.png"
+    still, _ = plan(f"shots: [{{{shot}}}]", folder).steps
+    low, high = CATALOG.variant(model, "image_to_video", "runway").aspect
+    assert low <= still.size[0] / still.size[1] <= high
+    if word != "21:9":
+        w, h = map(int, word.split(":"))
+        assert still.size[0] / still.size[1] == pytest.approx(w / h, rel=0.02)
+
+
+def test_a_frame_that_is_too_wide_for_the_next_model_is_refused_before_it_is_bought(folder):
+    text = """\
+shots:
+  wide: {prompt: A plain., model: gen4_turbo, ratio: '21:9'}
+  next: {prompt: It rains., continues: wide, ratio: '16:9'}
+"""
+    assert (
+        "shots.next.continues: it is 1584×672, 2.36 times as wide as high; gen4.5 takes"
+        " 0.5 to 2. Give that shot another `ratio`, or this one another `model`."
+    ) in said(text, folder)
+
+
+PARTNER_SIZES = [
+    ("veo3.1", "9:16", "720:1280"),
+    ("veo3.1", "1920:1080", "1920:1080"),
+    ("seedance2", "1:1", "960:960"),
+    ("seedance2", "864:496", "864:496"),
+    ("hailuo3", "21:9", "21:9"),
+    ("hailuo3", "1280:720", "16:9"),
+    ("grok_imagine_1_5", "3:2", "3:2"),
+]
+
+
+@pytest.mark.parametrize(("model", "ratio", "sent"), PARTNER_SIZES)
+def test_partners_get_the_ratio_in_their_own_words(model, ratio, sent, folder):
+    assert body(f"prompt: A plain., model: {model}, ratio: '{ratio}'", folder)["ratio"] == sent
+
+
+def test_a_size_in_words_is_no_size_in_pixels(folder):
+    made = plan("shots: [{prompt: A plain., model: hailuo3}]", folder)
+    assert made.steps[0].size is None
+
+
+@pytest.mark.parametrize(
+    ("model", "seconds"),
+    [("gen4.5", 5), ("veo3.1", 6), ("seedance2", 5), ("hailuo3", 5), ("gemini_omni_flash", 5)],
+)
+def test_without_a_duration_a_shot_is_as_near_to_five_seconds_as_its_model_can(
+    model, seconds, folder
+):
+    assert body(f"prompt: A plain., model: {model}", folder)["duration"] == seconds
+
+
+# --- seeds ------------------------------------------------------------------------------------
+
+
+def test_a_seed_is_drawn_from_the_request_and_stays(folder):
+    one, other = body("prompt: A.", folder), body("prompt: B.", folder)
+    assert one["seed"] == body("prompt: A.", folder)["seed"] != other["seed"]
+    assert 0 <= one["seed"] <= 4294967295
+
+
+def test_a_model_without_seeds_gets_none_and_says_so(folder):
+    made = plan("shots: [{prompt: A., model: hailuo3, seed: 3}]", folder)
+    assert "seed" not in made.steps[0].request.body
+    assert [r.code for r in made.remarks] == ["unused"]
+
+
+def test_a_drawn_seed_keeps_to_the_limit_of_its_gateway(folder):
+    for n in range(40):
+        made = plan(
+            f"shots: [{{prompt: 'A {n}.', reference: refs/door.png}}]", folder, gateway="cometapi"
+        )
+        assert made.steps[1].seed <= 999999999
