@@ -7,7 +7,7 @@ begun, nothing interrupts it before its outcome is written down.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from secondunit.errors import DiskTrouble, SecondUnitError
@@ -28,6 +28,7 @@ class Lane:
         """Write to `ledger`; the thread starts with the first order."""
         self._ledger = ledger
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="orders")
+        self._placed: list[Future[tuple[Order, Outcome]]] = []
 
     async def order(
         self, gateway: Gateway, intent: Intent, body: Mapping[str, Any], allowance: Allowance
@@ -37,6 +38,7 @@ class Lane:
         Cancelling the caller does not stop an order that has begun. Raises OverBudget, DiskTrouble.
         """
         placed = self._thread.submit(self._place, gateway, intent, body, allowance)
+        self._placed = [f for f in self._placed if not f.done()] + [placed]
         return await asyncio.wrap_future(placed)
 
     def close(self) -> None:
@@ -44,10 +46,12 @@ class Lane:
 
         A second Ctrl-C waits as well, for the ticket's sake; a third does not.
         """
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        begun = [f for f in self._placed if not f.cancelled()]
         try:
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            wait(begun)
         except KeyboardInterrupt:
-            self._thread.shutdown(wait=True)
+            wait(begun)
 
     def _place(
         self, gateway: Gateway, intent: Intent, body: Mapping[str, Any], allowance: Allowance

@@ -145,18 +145,13 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whit
 Label = Annotated[Line, BeforeValidator(_label), WithJsonSchema({"type": ["string", "integer"]})]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
 File = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-Ratio = Annotated[
-    str,
-    AfterValidator(_ratio),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{RATIO}$",
-            "description": "16:9, 9:16, 1:1, 4:3, 3:4, 21:9, or pixels such as 1280:720",
-            "examples": [*RATIO_WORDS],
-        }
-    ),
-]
+_RATIO_SCHEMA = {
+    "type": "string",
+    "pattern": f"^{RATIO}$",
+    "description": f"{', '.join(RATIO_WORDS)}, or pixels such as 1280:720",
+    "examples": [*RATIO_WORDS],
+}
+Ratio = Annotated[str, AfterValidator(_ratio), WithJsonSchema(_RATIO_SCHEMA)]
 ShotId = Annotated[str, AfterValidator(_shot_id)]
 ShotLabel = Annotated[
     ShotId,

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -244,7 +245,7 @@ class Ledger:
         db = self._db
         for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL",
                        "foreign_keys=ON", "trusted_schema=OFF", "fullfsync=1"):  # fmt: skip
-            db.execute(f"PRAGMA {pragma}")
+            self._patiently(f"PRAGMA {pragma}")
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
             self._begin()
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -256,6 +257,19 @@ class Ledger:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise _damaged(self.path)
         self._warm()
+
+    def _patiently(self, statement: str) -> None:
+        """Try for as long as others are busy: turning a new file to WAL, SQLite itself does not wait."""
+        last = time.monotonic() + 10
+        while True:
+            try:
+                self._db.execute(statement)
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > last:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def _begin(self) -> None:
         with self._commit() as db:
