@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit.plan import dollars
+from secondunit.verdicts import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,10 +74,7 @@ def _standing(step: Step, store: Store, ledger: Ledger | None) -> Standing:
         return "cached"
     order = ledger.blocking(step.key) if ledger else None
     if order is None:
-        last = ledger.of(step.key)[-1:] if ledger else ()
-        return (
-            "held" if last and last[0].state in {"failed", "cancelled", "abandoned"} else "to shoot"
-        )
+        return "held" if ledger and is_held(ledger.of(step.key)) else "to shoot"
     return (
         "in doubt"
         if order.state in {"doubt", "intent"}
@@ -86,16 +84,24 @@ def _standing(step: Step, store: Store, ledger: Ledger | None) -> Standing:
     )
 
 
-def total(of: Sheet) -> str:
-    """Return the money in one line: what the run may cost, and under which cap."""
+def total(of: Sheet, budget: int | None = None) -> str:
+    """Return the money in one line: what the run may cost, and under which cap.
+
+    `budget` is what this run may spend, in credits, where it was said.
+    """
     plan = of.plan
+    cap_credits = min((c for c in (plan.cap, budget) if c is not None), default=None)
     count = len(of.to_shoot)
     things = f"{count} order{'' if count == 1 else 's'} to place"
     amount = f"{of.cost} credits (${dollars(of.cost)})"
     if plan.free:
         money = f"free on the backlot; on Runway at most {amount}"
     else:
-        cap = f"cap {plan.cap} credits (${dollars(plan.cap)})" if plan.cap is not None else "no cap"
+        cap = (
+            "no cap"
+            if cap_credits is None
+            else f"cap {cap_credits} credits (${dollars(cap_credits)})"
+        )
         money = f"at most {amount}, {cap}"
     saved = f"; {of.saved} credits saved, already shot" if of.saved else ""
     unknown = [s.shot for s in of.to_shoot if s.credits is None]

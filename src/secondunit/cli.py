@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from secondunit.errors import (
     EXIT_INTERRUPTED,
     EXIT_SHOTS,
     EXIT_SPEC,
+    Bug,
     SecondUnitError,
     SpecError,
     UsageError,
@@ -393,6 +395,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    _open_missing_streams()
     try:
         with ExitStack() as stack:
             stack.callback(sys.stdout.flush)
@@ -407,7 +410,18 @@ def _run(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_SHOTS
+    except Exception as error:  # noqa: BLE001  the last door: a sentence, never a traceback
+        _tell_error(Bug("secondunit", error), as_json=_asks_json(arguments))
+        return EXIT_SHOTS
     return 0
+
+
+def _open_missing_streams() -> None:
+    """Print into nothing where the caller closed standard output or error."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123  the same
 
 
 def _asks_json(arguments: list[str]) -> bool:

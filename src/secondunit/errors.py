@@ -14,13 +14,16 @@ SecondUnitError
 │  ├─ InDoubt     ordered, but no ticket came back  decide before ordering again
 │  ├─ Lost        the gateway forgot the ticket     decide before ordering again
 │  └─ Spoiled     the file is not a playable clip   fetched again, never re-ordered
-└─ CutError       the clips do not splice
+├─ CutError       the clips do not splice
+└─ Bug            this program failed               report it
 
 Foreign exceptions are mapped to this tree at the door they come in by.
 """
 
 from __future__ import annotations
 
+import os
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -123,6 +126,19 @@ class DiskTrouble(SecondUnitError):
     """The disk is full, read-only or failing."""
 
     exit_code = EXIT_DISK
+
+
+class Bug(SecondUnitError):
+    """Second Unit itself failed."""
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        super().__init__(
+            f"{where}: Second Unit itself failed ({type(error).__name__}: {error}). That is a bug;"
+            " nothing that was paid for is lost. Run the same command again; if it stays, report it"
+            " with what SECONDUNIT_DEBUG=1 prints."
+        )
+        if os.environ.get("SECONDUNIT_DEBUG"):
+            traceback.print_exception(error)
 
 
 class CutError(SecondUnitError):

@@ -10,6 +10,7 @@ import asyncio
 import json
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,12 @@ from secondunit import __version__, keys, media, orphans
 from secondunit.conform import conform
 from secondunit.cut import Trim
 from secondunit.durable import beside
-from secondunit.errors import CutError, SecondUnitError
+from secondunit.errors import Bug, CutError, SecondUnitError
 from secondunit.splice import Film, Segment, matches, splice
 from secondunit.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from secondunit.crew import Project
@@ -83,16 +84,11 @@ class Production:
 
     async def roll(self, step: Step) -> bool:
         """Take one step of the plan; say whether it was in the store. Failures are kept and raised."""
-        try:
+        with self._noted(step.key, step.shot):
             if step.own:
                 self.clips[step.key] = await self._own(step)
                 return False
             cached = await self._shot(step)
-        except SecondUnitError as error:
-            self.failures[step.key] = error
-            if error.transient:
-                self.watcher.saw(step.shot, "retrying", str(error))
-            raise
         self.failures.pop(step.key, None)
         return cached
 
@@ -102,20 +98,28 @@ class Production:
 
     async def prepare(self, entry: CutEntry) -> bool:
         """Conform the clip of a place in the film; say whether there was anything to do."""
-        try:
+        with self._noted(entry.key, entry.shot):
             return await self._conformed(entry)
-        except SecondUnitError as error:
-            self.failures[entry.key] = error
-            raise
 
     async def join(self) -> Film:
         """Join the film and write its manifest; both appear whole or not at all."""
-        try:
+        with self._noted(FILM, "The film"):
             self.film = await self._joined()
-        except SecondUnitError as error:
-            self.failures[FILM] = error
-            raise
         return self.film
+
+    @contextmanager
+    def _noted(self, key: str, where: str) -> Iterator[None]:
+        """Keep what fails under `key`; what was never meant to happen becomes a sentence too."""
+        try:
+            yield
+        except SecondUnitError as error:
+            self.failures[key] = error
+            if error.transient:
+                self.watcher.saw(where, "retrying", str(error))
+            raise
+        except Exception as error:
+            self.failures[key] = bug = Bug(where, error)
+            raise bug from error
 
     async def _joined(self) -> Film:
         out = self.project.films / f"{self.plan.film_name}.mp4"

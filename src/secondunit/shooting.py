@@ -124,7 +124,7 @@ def _is_done(call: Call) -> bool:
 def _ask_leave(call: Call, sheet: Sheet) -> None:
     """Make sure that somebody agreed to the price. Raises OverBudget, UsageError."""
     if not call.as_json:
-        say(callsheet.total(sheet) + ".")
+        say(callsheet.total(sheet, call.budget) + ".")
     if call.plan.free or not sheet.to_shoot:
         return
     capped = call.plan.cap is not None or call.budget is not None

@@ -239,7 +239,7 @@ class Unit:
                 misses += 1
                 silent_since = silent_since or clock.time()
                 if clock.time() - silent_since > self.pace.outage:
-                    raise unfetched(order, str(error), Unreachable) from None
+                    raise unfetched(order, str(error)) from None
                 self.watcher.saw(step.shot, "retrying", f"fetches it again: {error}")
             await asyncio.sleep(self.pace.backoff(max(spoiled, fresh, misses)))
 
@@ -269,7 +269,7 @@ class Unit:
             except Unreachable as error:
                 misses += 1
                 if loop.time() - heard > self.pace.outage:
-                    raise unfetched(order, str(error), Unreachable) from None
+                    raise unfetched(order, str(error)) from None
                 self.watcher.saw(step.shot, "waiting", str(error))
                 continue
             misses, heard = 0, loop.time()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from secondunit.errors import InDoubt, Lost, OverBudget, Refused, ShotError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from secondunit.ledger import Order
     from secondunit.plan import Step
 
@@ -25,6 +27,15 @@ def attempts(code: str, charged: int | None) -> int:
     if code in {"", "INTERNAL"} or code.startswith(RETRIABLE):
         return PAID_ATTEMPTS
     return 2 if code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0 else 1
+
+
+def is_held(orders: Sequence[Order]) -> bool:
+    """Say whether a take whose `orders` (oldest first) all ended waits for a person to decide."""
+    ended = [o for o in orders if o.state in {"failed", "cancelled", "abandoned"}]
+    if not ended:
+        return False
+    last = ended[-1]
+    return last.state != "failed" or len(ended) >= attempts(last.failure_code, last.charged)
 
 
 def _settle(file: str, shot: str) -> str:
