@@ -15,12 +15,15 @@ from prefect import flow  # isort: skip
 
 from secondunit import shooting, shotlist
 from secondunit.crew import Settings, project_of
-from secondunit.planner import Choices, compile_plan
+from secondunit.plan.planner import Choices, compile_plan
 
 
 @flow(name="shoot", persist_result=False, retries=0)
 def shoot(
-    shot_list: str, gateway: str | None = None, quality: str | None = None, budget: str | None = None
+    shot_list: str,
+    gateway: str | None = None,
+    quality: str | None = None,
+    budget: str | None = None,
 ) -> None:
     """Make the film of `shot_list`.
 

@@ -13,8 +13,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from secondunit import h264
 from secondunit.backlot import Rules
+from secondunit.media import h264
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from footage import BUNNY, photograph
 
-from secondunit import planner, shotlist
+from secondunit import shotlist
 from secondunit.document import loads
 from secondunit.errors import SpecError
+from secondunit.plan import planner
 
 if TYPE_CHECKING:
     from pathlib import Path

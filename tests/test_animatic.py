@@ -15,9 +15,9 @@ from footage import BUNNY, CARPHONE, photograph
 from PIL import Image
 from screening import SMALL, psnr, rendered
 
-from secondunit import h264
 from secondunit.backlot.animatic import Sketch, render_clip, render_still
 from secondunit.errors import DiskTrouble, Spoiled
+from secondunit.media import h264
 
 if TYPE_CHECKING:
     from pathlib import Path

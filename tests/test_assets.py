@@ -10,8 +10,8 @@ import pytest
 from footage import BUNNY, counting, photograph
 from PIL import Image
 
-from secondunit.assets import Asset, BadAsset, Library, allowed_roots
 from secondunit.errors import UsageError
+from secondunit.plan.assets import Asset, BadAsset, Library, allowed_roots
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondunit.avc import fingerprint, in_band, opens_on_idr
+from secondunit.media.avc import fingerprint, in_band, opens_on_idr
 
 SETS = st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=3)
 UNITS = st.lists(st.tuples(st.integers(1, 31), st.binary(max_size=20)), min_size=1, max_size=6)

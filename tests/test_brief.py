@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondunit import brief
-from secondunit.language import ShotSpec
-from secondunit.shotlist import Subject
+from secondunit.shotlist import Subject, brief
+from secondunit.shotlist.language import ShotSpec
 
 SUBJECTS = {
     "mara": Subject("mara", "cast", "a woman of sixty.", ()),

@@ -33,11 +33,11 @@ from footage import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondunit.conform import conform, fit
 from secondunit.cut import Profile, Trim, length, sample_at
 from secondunit.errors import CutError, DiskTrouble, Spoiled
 from secondunit.media import Facts, probe, verify
 from secondunit.splice import matches
+from secondunit.splice.conform import conform, fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -440,7 +440,7 @@ def test_a_killed_worker_leaves_what_was_there(tmp_path: Path, out: Path) -> Non
     out.write_bytes(b"before")
     code = (
         "import sys; from pathlib import Path; from fractions import Fraction;"
-        "from secondunit.conform import conform; from secondunit.cut import Profile;"
+        "from secondunit.splice.conform import conform; from secondunit.cut import Profile;"
         "conform(Path(sys.argv[1]), Path(sys.argv[2]), Profile(1280, 720, Fraction(24)))"
     )
     worker = subprocess.Popen([sys.executable, "-c", code, str(BUNNY), str(out)])

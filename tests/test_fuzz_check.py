@@ -14,12 +14,12 @@ from mutate import SHOT_LISTS, mutations
 from pages import LISTS, PICTURES, furnish
 from PIL import Image
 
-from secondunit import catalog, planner, shotlist
+from secondunit import catalog, shotlist
 from secondunit.document import loads
 from secondunit.errors import SpecError, UsageError
-from secondunit.language import SceneSpec, ShotListSpec, ShotSpec
-from secondunit.plan import Plan, fill
-from secondunit.planner import Choices
+from secondunit.plan import Plan, fill, planner
+from secondunit.plan.planner import Choices
+from secondunit.shotlist.language import SceneSpec, ShotListSpec, ShotSpec
 
 CASES = 3200  # damaged as text; and half as many again, warped in what they say
 PARTS = 4

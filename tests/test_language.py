@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pages import said
 from pydantic import ValidationError
 
-from secondunit import language
-from secondunit.language import (
+from secondunit.shotlist import language
+from secondunit.shotlist.language import (
     LATER,
     RATIO_WORDS,
     FirstFrameSpec,

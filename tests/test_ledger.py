@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError, UsageError
-from secondunit.lane import Lane
 from secondunit.ledger import Allowance, Intent, Ledger, Order
 from secondunit.ports import Ordered
+from secondunit.take.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

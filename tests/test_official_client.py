@@ -19,8 +19,8 @@ from PIL import Image
 from pydantic import BaseModel, TypeAdapter
 from runwayml import types
 
-from secondunit import h264
 from secondunit.backlot import Rules, parse_fault, running
+from secondunit.media import h264
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pages import CHOICES, LISTS, furnish, plan, refusal, said
 
-from secondunit import planner
 from secondunit.errors import UsageError
+from secondunit.plan import planner
 
 
 @pytest.fixture(scope="module")

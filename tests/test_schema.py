@@ -14,8 +14,8 @@ from pages import LISTS, furnish
 
 from secondunit.document import loads, read
 from secondunit.errors import SpecError
-from secondunit.language import LATER, SceneSpec, ShotListSpec, ShotSpec, json_schema
 from secondunit.shotlist import from_document
+from secondunit.shotlist.language import LATER, SceneSpec, ShotListSpec, ShotSpec, json_schema
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "specs/shotlist.schema.json"

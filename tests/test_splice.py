@@ -32,12 +32,12 @@ from footage import (
     tone,
 )
 
-from secondunit.conform import conform
 from secondunit.cut import Placed, Profile, Trim, sample_at
 from secondunit.errors import CutError, DiskTrouble, Spoiled
-from secondunit.h264 import open_stream
 from secondunit.media import Facts, probe, verify
+from secondunit.media.h264 import open_stream
 from secondunit.splice import Segment, matches, splice
+from secondunit.splice.conform import conform
 
 FILM = Profile(320, 180, Fraction(24))
 X264 = ("-c:v", "libx264", "-preset", "veryfast")

@@ -31,11 +31,11 @@ from secondunit.errors import (
     UsageError,
 )
 from secondunit.gateways.wire import Credentials, WireGateway
-from secondunit.lane import Lane
 from secondunit.ledger import Allowance, Ledger
-from secondunit.planner import Choices, compile_plan
+from secondunit.plan.planner import Choices, compile_plan
 from secondunit.store import Store
 from secondunit.take import Pace, Unit
+from secondunit.take.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence

@@ -334,7 +334,7 @@ def _span(text: str) -> tuple[float, float]:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a shot list."""
-    from secondunit.language import json_schema
+    from secondunit.shotlist.language import json_schema
 
     say(json.dumps(json_schema(), indent=2))
 
@@ -346,8 +346,8 @@ def _compiled(
     file: str, gateway: GatewayName | None, quality: str | None, root: list[str] | None
 ) -> Plan:
     from secondunit import shotlist
-    from secondunit.assets import allowed_roots
-    from secondunit.planner import Choices, compile_plan
+    from secondunit.plan.assets import allowed_roots
+    from secondunit.plan.planner import Choices, compile_plan
 
     choices = Choices(
         gateway=gateway.value if gateway else None, quality=quality,

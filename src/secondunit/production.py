@@ -16,11 +16,11 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from secondunit import __version__, keys, media, orphans
-from secondunit.conform import conform
 from secondunit.cut import Trim
 from secondunit.durable import beside
 from secondunit.errors import Bug, CutError, SecondUnitError
 from secondunit.splice import Film, Segment, matches, splice
+from secondunit.splice.conform import conform
 from secondunit.store import digest
 
 if TYPE_CHECKING:

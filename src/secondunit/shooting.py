@@ -25,11 +25,11 @@ from secondunit.errors import (
     Unreachable,
     UsageError,
 )
-from secondunit.lane import Lane
-from secondunit.language import money
 from secondunit.ledger import OPEN, Allowance, Ledger
 from secondunit.plan import dollars
+from secondunit.shotlist.language import money
 from secondunit.store import Store
+from secondunit.take.lane import Lane
 from secondunit.watch import say, terminal, watching
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _selected(call: Call) -> Call:
     """Narrow the plan to what `--only` names; a film of a selection has a name of its own."""
     if call.only is None:
         return call
-    from secondunit.planner import select
+    from secondunit.plan.planner import select
 
     wanted = select(call.plan, call.only)
     cut = tuple(e for e in call.plan.cut if e.key in wanted)

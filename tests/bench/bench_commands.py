@@ -1,6 +1,6 @@
 """How long a person waits for the commands, side by side with the bare interpreter.
 
-Run with `pytest -m bench tests/bench -s`.
+Run with `pytest -n 0 -m bench tests/bench -s`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long a hard-cut film takes, beside what a user would do instead; whole processes.
 
-Run with `pytest -m bench tests/bench/bench_splice.py -s`. Sixty clips of five seconds, 1280×720 at
+Run with `pytest -n 0 -m bench tests/bench/bench_splice.py -s`. Sixty clips of five seconds, 1280×720 at
 24 frames a second, real footage, all matching. The naive way opens every clip at once and encodes
 all frames again; it is measured on few clips and scaled by their number, which flatters it, since
 its memory grows with the film. `splice` alone is what a run does at the end: it has probed and

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import av
 from PIL import Image
 
-from secondunit import h264
 from secondunit.backlot.easel import camera, collage, footage, grade, panel, plate, slate, weather
 from secondunit.backlot.easel.staging import artist, read_staging
 from secondunit.errors import DiskTrouble, Spoiled
+from secondunit.media import h264
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ class Sketch:
 
 
 def render_clip(sketch: Sketch, out: Path) -> None:
-    """Write the sketch to `out` as an mp4: H.264 by `secondunit.h264`, and an edited clip's sound.
+    """Write the sketch to `out` as an mp4: H.264 by `secondunit.media.h264`, and an edited clip's sound.
 
     Raises Spoiled if a picture or clip it builds on cannot be read, DiskTrouble if `out` cannot be
     written.

@@ -48,8 +48,8 @@ def _sketch(job: Job, root: Path, *, small: bool, source: Path | None = None) ->
 
 def _edit_on_canvas(job: Job, root: Path, part: Path, *, small: bool) -> None:
     """Edit a source that is first turned upright, and set in black where it is to be extended."""
-    from secondunit.conform import conform
     from secondunit.cut import Profile
+    from secondunit.splice.conform import conform
 
     width, height = job.canvas or (job.width, job.height)
     canvas = part.with_name("canvas.mp4")

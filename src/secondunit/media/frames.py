@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from secondunit.durable import beside
-from secondunit.facts import opened, picture_stream, reading
-from secondunit.sniff import spoiled
+from secondunit.media.facts import opened, picture_stream, reading
+from secondunit.media.sniff import spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
-    from secondunit.facts import Facts
+    from secondunit.media.facts import Facts
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """ffmpeg's own decoders of these leave the alpha behind."""

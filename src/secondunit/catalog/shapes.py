@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from secondunit.variants import spoken
+from secondunit.catalog.variants import spoken
 
 Path = tuple[str | int, ...]
 Shape = Callable[[Path, object], "Iterator[Issue]"]

@@ -8,9 +8,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
-from secondunit.assets import BadAsset
 from secondunit.errors import ShotError, UsageError
 from secondunit.plan import File, Link, Made, fill
+from secondunit.plan.assets import BadAsset
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import yaml
 
+from secondunit.document.misprints import explain
+from secondunit.document.source import MAX_SHOWN, Mark, Source, Span, Where, quoted, showable, spell
 from secondunit.errors import Problem, SpecError
-from secondunit.misprints import explain
-from secondunit.source import MAX_SHOWN, Mark, Source, Span, Where, quoted, showable, spell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

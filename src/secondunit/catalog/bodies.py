@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from secondunit.shapes import (
+from secondunit.catalog.shapes import (
     Issue,
     Path,
     Shape,
@@ -24,12 +24,12 @@ from secondunit.shapes import (
     text,
     uri,
 )
-from secondunit.variants import spoken
+from secondunit.catalog.variants import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from secondunit.variants import Durations, Variant
+    from secondunit.catalog.variants import Durations, Variant
 
 _PRORES = ("422", "4444", "422 Proxy", "422 LT", "422 HQ", "4444 XQ")
 _HDR_PRORES = ("422", "422 HQ", "4444")

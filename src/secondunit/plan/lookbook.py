@@ -6,17 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from secondunit import brief
-from secondunit.assets import LINK, Asset, BadAsset
-from secondunit.language import MAX_REFERENCES
-from secondunit.orders import OrderDesk, Unroutable
+from secondunit.catalog.shapes import uri
 from secondunit.plan import File, Link
-from secondunit.shapes import uri
+from secondunit.plan.assets import LINK, Asset, BadAsset
+from secondunit.plan.orders import OrderDesk, Unroutable
+from secondunit.shotlist import brief
+from secondunit.shotlist.language import MAX_REFERENCES
 
 if TYPE_CHECKING:
-    from secondunit.assets import Kind, Library
     from secondunit.document import Where
     from secondunit.plan import Input
+    from secondunit.plan.assets import Kind, Library
     from secondunit.shotlist import Shot
 
 SMALL_SIDE = 640  # pixels; guidance for pictures, docs.dev.runwayml.com/assets/inputs

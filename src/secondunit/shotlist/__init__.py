@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from secondunit import document
-from secondunit.complaints import explain
-from secondunit.language import ShotListSpec, ShotSpec, SubjectSpec, money, without_notes
+from secondunit.shotlist.complaints import explain
+from secondunit.shotlist.language import ShotListSpec, ShotSpec, SubjectSpec, money, without_notes
 
 if TYPE_CHECKING:
     import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from secondunit.document import Document, Where
     from secondunit.errors import Problem
-    from secondunit.language import ProfileSpec
+    from secondunit.shotlist.language import ProfileSpec
 
 DEFAULT_RATIO = "16:9"
 NTSC = {Fraction(n * 1000, 1001).limit_denominator(1001) for n in (24, 30, 48, 60, 120)}

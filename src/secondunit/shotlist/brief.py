@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from secondunit.language import ShotSpec
     from secondunit.shotlist import Subject
+    from secondunit.shotlist.language import ShotSpec
 
 MENTION = re.compile(r"(?<![\w@.])@([A-Za-z][A-Za-z0-9_]{2,15})\b")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from secondunit import keys
 
 if TYPE_CHECKING:
-    from secondunit.assets import Asset
     from secondunit.cut import Profile, Trim
     from secondunit.errors import Problem
+    from secondunit.plan.assets import Asset
 
 PLAN_SCHEMA = 1
 

@@ -6,10 +6,11 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from secondunit import brief, keys
+from secondunit import keys
 from secondunit.document import suggest
-from secondunit.language import RATIO_WORDS
 from secondunit.plan import File, Link, Made, Request, Step, fill
+from secondunit.shotlist import brief
+from secondunit.shotlist.language import RATIO_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

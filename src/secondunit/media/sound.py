@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from secondunit.cut import nearest
-from secondunit.facts import opened, reading
+from secondunit.media.facts import opened, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
 
-    from secondunit.facts import Facts
+    from secondunit.media.facts import Facts
 
 Block = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 """Stereo samples, (2, n), −1 to 1."""

@@ -19,20 +19,20 @@ from secondunit.errors import (
     UsageError,
 )
 from secondunit.gateways.download import Expired
-from secondunit.inputs import Inputs
 from secondunit.ledger import Allowance, Intent
 from secondunit.ports import Doubtful, NotSent, Ordered, Rejected
+from secondunit.take.inputs import Inputs
 from secondunit.verdicts import attempts, held, in_doubt, lost, rejection, unfetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from secondunit.lane import Lane
     from secondunit.ledger import Ledger, Order
     from secondunit.plan import Plan, Request, Step
     from secondunit.ports import Gateway, Progress, Stage, Watcher
     from secondunit.store import Store, Take
+    from secondunit.take.lane import Lane
 
 CREATE_TRIES = 6  # of an order that certainly did not arrive
 SPOILED_TRIES = 3

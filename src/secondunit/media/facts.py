@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from secondunit.avc import fingerprint, opens_on_idr
 from secondunit.cut import nearest
-from secondunit.sniff import CALLED, cut_short, sniff_file, spoiled
+from secondunit.media.avc import fingerprint, opens_on_idr
+from secondunit.media.sniff import CALLED, cut_short, sniff_file, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from secondunit.bodies import check
-from secondunit.shapes import Issue
-from secondunit.variants import Durations, Price, Variant, spoken
+from secondunit.catalog.bodies import check
+from secondunit.catalog.shapes import Issue
+from secondunit.catalog.variants import Durations, Price, Variant, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

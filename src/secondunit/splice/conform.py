@@ -11,10 +11,10 @@ import numpy as np
 from secondunit.cut import WHOLE, length, nearest, sample_at, trimmed
 from secondunit.durable import beside
 from secondunit.errors import CutError
-from secondunit.facts import probe
-from secondunit.frames import Upright, paced
-from secondunit.h264 import open_stream
-from secondunit.sound import Track, heard
+from secondunit.media.facts import probe
+from secondunit.media.frames import Upright, paced
+from secondunit.media.h264 import open_stream
+from secondunit.media.sound import Track, heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from secondunit.cut import Profile, Trim
-    from secondunit.facts import Facts
+    from secondunit.media.facts import Facts
 
 SAME_SHAPE = Fraction(1, 100)
 """Shapes that differ by less are stretched to fit: a hundredth cannot be seen, a thin bar can."""

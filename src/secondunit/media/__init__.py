@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import IO, TYPE_CHECKING, Literal
 
 from secondunit.errors import CutError, Spoiled
-from secondunit.facts import MAX_PIXELS, Facts, probe
-from secondunit.sniff import CALLED, sniff, sniff_file, spoiled
+from secondunit.media.facts import MAX_PIXELS, Facts, probe
+from secondunit.media.sniff import CALLED, sniff, sniff_file, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +56,8 @@ def verify(path: Path, *, expect: Expectation | None = None) -> tuple[Facts, tup
     (`expect`), black or frozen was paid for, and is a sentence to show. Five
     seconds of 720p take a processor half a second.
     """
-    from secondunit.frames import Look, shown
-    from secondunit.sound import decoded
+    from secondunit.media.frames import Look, shown
+    from secondunit.media.sound import decoded
 
     facts, look = probe(path), Look()
     for frame in shown(path, facts):
@@ -89,7 +89,7 @@ def _not_as_ordered(facts: Facts, expect: Expectation) -> Iterator[str]:
 
 def last_frame(path: Path, out: Path) -> None:
     """Save the very last displayed frame, upright and as displayed, as a PNG. Raises Spoiled."""
-    from secondunit.frames import save_png, shown, when
+    from secondunit.media.frames import save_png, shown, when
 
     facts = probe(path, least=1)
     frames = shown(path, facts, since=facts.seconds - Fraction(1, 2) / facts.fps)
@@ -101,7 +101,7 @@ def frame_at(path: Path, index: int, out: Path) -> None:
 
     Raises Spoiled, or CutError where the clip has no such frame.
     """
-    from secondunit.frames import nth, save_png
+    from secondunit.media.frames import nth, save_png
 
     facts = probe(path, least=1)
     if not 0 <= index < facts.frames:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from secondunit.source import BREAK, Source, Span, quoted
+from secondunit.document.source import BREAK, Source, Span, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

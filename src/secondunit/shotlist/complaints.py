@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from secondunit import language
 from secondunit.document import suggest
+from secondunit.shotlist import language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

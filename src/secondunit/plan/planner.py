@@ -8,13 +8,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from secondunit import catalog as catalogue
-from secondunit.assets import Library
 from secondunit.cut import Profile, Trim, length, trimmed
 from secondunit.document import suggest
 from secondunit.errors import CutError, SpecError, UsageError
-from secondunit.orders import OrderDesk, Unroutable, pixels
 from secondunit.plan import CutEntry, Plan
-from secondunit.routes import Router, openings, waits_for
+from secondunit.plan.assets import Library
+from secondunit.plan.orders import OrderDesk, Unroutable, pixels
+from secondunit.plan.routes import Router, openings, waits_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

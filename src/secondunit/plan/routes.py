@@ -7,19 +7,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from secondunit import brief, keys
-from secondunit.assets import LINK
+from secondunit import keys
 from secondunit.document import suggest
-from secondunit.lookbook import Lookbook, Sent
-from secondunit.orders import OrderDesk, Unroutable
 from secondunit.plan import File, Made, Step
+from secondunit.plan.assets import LINK
+from secondunit.plan.lookbook import Lookbook, Sent
+from secondunit.plan.orders import OrderDesk, Unroutable
+from secondunit.shotlist import brief
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from secondunit.assets import Kind, Library
     from secondunit.catalog import Variant
     from secondunit.plan import Input
+    from secondunit.plan.assets import Kind, Library
     from secondunit.shotlist import Shot
 
 MOST_NAMED = 12  # shots that a message lists

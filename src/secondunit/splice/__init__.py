@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import av
 
-from secondunit.avc import fingerprint, in_band
 from secondunit.cut import Entry, Placed, frame_counter, lay, sample_at
 from secondunit.durable import beside
 from secondunit.errors import CutError, Spoiled
-from secondunit.facts import Facts, opened, picture_stream, reading
-from secondunit.h264 import timescale
-from secondunit.sound import Track, heard, silence
+from secondunit.media.avc import fingerprint, in_band
+from secondunit.media.facts import Facts, opened, picture_stream, reading
+from secondunit.media.h264 import timescale
+from secondunit.media.sound import Track, heard, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from secondunit.cut import Profile
-    from secondunit.sound import Block
+    from secondunit.media.sound import Block
 
     Packet = AnyPacket[Stream] | AnyPacket[VideoStream]
 
