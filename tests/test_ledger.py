@@ -216,6 +216,7 @@ def test_a_commit_that_returned_is_on_the_disk(ledger: Ledger, path: Path) -> No
         "foreign_keys": 1,
         "busy_timeout": 10_000,
     }
+    ledger.warm()
     assert path.with_name("ledger.sqlite-wal").stat().st_size > 100_000
 
 
@@ -277,6 +278,7 @@ def test_a_ledger_that_others_write_to_is_waited_for(ledger: Ledger, path: Path)
 def test_a_ticket_still_fits_on_a_disk_that_has_filled_up(tmp_path: Path) -> None:
     with small_disk(tmp_path, "2m") as disk:
         ledger = Ledger(disk / "ledger.sqlite")
+        ledger.warm()
         order = ledger.intend(intent(), FREELY)
         _fill(disk / "full")
         assert ledger.opened(order, "paid for", 12).ticket == "paid for"

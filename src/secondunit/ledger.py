@@ -146,6 +146,17 @@ class Ledger:
         """Close the file."""
         self._db.close()
 
+    def warm(self) -> None:
+        """Grow the journal file before a run: a commit then overwrites it, and fits on a full disk.
+
+        200 kB hold a ticket many times over.
+        """
+        with self._lock, self._mapped():
+            self._db.executescript(
+                "BEGIN; CREATE TABLE warm (b BLOB); INSERT INTO warm VALUES (zeroblob(200000));"
+                " DROP TABLE warm; COMMIT; PRAGMA wal_checkpoint(RESTART);"
+            )
+
     # --- writing ------------------------------------------------------------------------------
 
     def intend(self, intent: Intent, allowance: Allowance) -> Order:
@@ -256,7 +267,6 @@ class Ledger:
             )
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise _damaged(self.path)
-        self._warm()
 
     def _patiently(self, statement: str) -> None:
         """Try for as long as others are busy: turning a new file to WAL, SQLite itself does not wait."""
@@ -278,16 +288,6 @@ class Ledger:
             for statement in SCHEMA.split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
-
-    def _warm(self) -> None:
-        """Grow the journal file now: a commit then overwrites it, and fits on a full disk.
-
-        200 kB hold a ticket many times over.
-        """
-        self._db.executescript(
-            "BEGIN; CREATE TABLE warm (b BLOB); INSERT INTO warm VALUES (zeroblob(200000));"
-            " DROP TABLE warm; COMMIT; PRAGMA wal_checkpoint(RESTART);"
-        )
 
     def _check_allowance(
         self, db: sqlite3.Connection, intent: Intent, allowance: Allowance

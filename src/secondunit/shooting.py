@@ -81,6 +81,7 @@ def shoot(call: Call) -> int:
         stack.enter_context(call.project.held())
         ledger = Ledger(call.project.ledger)
         stack.callback(ledger.close)
+        ledger.warm()
         ledger.doubt_unfinished()
         store = Store(call.project.store)
         sheet = callsheet.sheet(call.plan, store, ledger)
