@@ -218,13 +218,14 @@ def shoot(
     from secondunit import shooting
 
     plan = _compiled(file, gateway, quality, root)
-    order = shooting.Call(
+    call = shooting.Call(
         plan=plan, project=_project(plan, out), only=only, budget=shooting.amount(budget),
         yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
     )  # fmt: skip
-    code = shooting.shoot(order)
+    call = shooting.selected(call)
+    code = shooting.shoot(call)
     if open_ and code == 0:
-        typer.launch(str(order.project.films / f"{plan.name}.mp4"))
+        typer.launch(str(call.project.films / f"{call.plan.film_name}.mp4"))
     raise typer.Exit(code)
 
 

@@ -75,7 +75,6 @@ def amount(text: str | None) -> int | None:
 
 def shoot(call: Call) -> int:
     """Make the film and return the exit code. Raises SecondUnitError when it cannot even begin."""
-    call = _selected(call)
     settings = Settings.load()
     with ExitStack() as stack:
         stack.enter_context(call.project.held())
@@ -97,7 +96,7 @@ def shoot(call: Call) -> int:
         return _run(call, sheet, ledger, store, settings, account)
 
 
-def _selected(call: Call) -> Call:
+def selected(call: Call) -> Call:
     """Narrow the plan to what `--only` names; a film of a selection has a name of its own."""
     if call.only is None:
         return call
