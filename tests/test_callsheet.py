@@ -112,25 +112,29 @@ def intent(step: Step) -> Intent:
 
 
 def test_each_step_stands_where_store_and_ledger_say(folder, tmp_path):
-    lines = "".join(f"  - Wave {number}.\n" for number in range(6))
+    lines = "".join(f"  - Wave {number}.\n" for number in range(7))
     made = plan(f"shots:\n{lines}", folder, gateway="runway")
     store, ledger = Store(tmp_path / "store"), Ledger(tmp_path / "ledger.sqlite")
-    kept, open_, doubted, lost, failed, _ = made.steps
+    kept, open_, doubted, lost, refused, broken, _ = made.steps
     clip = store.incoming(kept.key, "clip.mp4")
     clip.write_bytes(b"frames")
     store.keep(kept.key, [clip], {})
     ledger.opened(ledger.intend(intent(open_), Allowance()), "t1", None)
     ledger.doubted(ledger.intend(intent(doubted), Allowance()), "no answer")
-    for step, state in ((lost, "lost"), (failed, "failed")):
+    for step, state, code in (
+        (lost, "lost", ""),
+        (refused, "failed", "SAFETY.INPUT.TEXT"),  # waits for a person
+        (broken, "failed", "INTERNAL"),  # may be tried again
+    ):
         order = ledger.opened(ledger.intend(intent(step), Allowance()), f"t{step.shot}", None)
-        ledger.ended(order, state, reason="x")
+        ledger.ended(order, state, reason="x", code=code)
     of = callsheet.sheet(made, store, ledger)
     assert list(of.standing.values()) == [
-        "cached", "open", "in doubt", "lost", "held", "to shoot",
+        "cached", "open", "in doubt", "lost", "held", "to shoot", "to shoot",
     ]  # fmt: skip
-    assert (of.cost, of.saved, len(of.to_shoot)) == (60, 60, 1)
+    assert (of.cost, of.saved, len(of.to_shoot)) == (120, 60, 2)
     assert callsheet.total(of) == (
-        "1 order to place: at most 60 credits ($0.60), no cap; 60 credits saved, already shot"
+        "2 orders to place: at most 120 credits ($1.20), no cap; 60 credits saved, already shot"
     )
     ledger.close()
 

@@ -23,7 +23,7 @@ from secondunit.shotlist.language import SceneSpec, ShotListSpec, ShotSpec
 
 CASES = 3200  # damaged as text; and half as many again, warped in what they say
 PARTS = 4
-SLOW = 0.1  # seconds of processor time
+SLOW = 0.1  # seconds of processor time for a list of up to 60 lines; a longer one has more to do
 CATALOG = catalog.load()
 GATEWAYS = (None, "runway", None, "backlot", None, None, "cometapi")
 
@@ -59,6 +59,10 @@ def quickest(file, gateway) -> tuple[Plan | SpecError | UsageError, float]:
     return result, best
 
 
+def allowed(data: bytes) -> float:
+    return SLOW * max(1, data.count(b"\n") / 60)
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_damaged_shot_lists_are_planned_or_refused_in_sentences(part, folder):
     file = folder / "hurt.yaml"
@@ -67,7 +71,7 @@ def test_damaged_shot_lists_are_planned_or_refused_in_sentences(part, folder):
     for number, data in enumerate(mutations(lists, CASES // PARTS, seed=100 + part)):
         file.write_bytes(data)
         result, seconds = quickest(file, GATEWAYS[number % len(GATEWAYS)])
-        assert seconds < SLOW, data
+        assert seconds < allowed(data), data
         if isinstance(result, Plan):
             planned += 1
             assert json.loads(json.dumps(result.describe(), allow_nan=False))["steps"]
@@ -179,7 +183,7 @@ def test_sound_yaml_that_says_odd_things_is_planned_or_refused_in_sentences(part
         file = folder / "odd.yaml"
         file.write_bytes(data)
         result, seconds = quickest(file, GATEWAYS[number % len(GATEWAYS)])
-        assert seconds < SLOW, data
+        assert seconds < allowed(data), data
         counts[type(result)] += 1
         if isinstance(result, SpecError):
             assert_said_well(result, data)

@@ -1,11 +1,10 @@
 """What five seconds of animatic cost in processor time, beside the naive way; 720p, 24 frames.
 
-Run with `pytest -n 0 -m bench tests/bench/bench_animatic.py -s`. Processor time of all threads and of the
-programs started counts, so the figures are those of one core. The naive way is what one would
-write with moviepy: a function that crops and scales the picture and writes the slate for every
-frame, handed to `VideoClip` and `write_videofile`, with libx264's fastest preset as well as with
-moviepy's own choice. Each figure is the least of a few rounds.
-"""
+Run with `pytest -n 0 -m bench tests/bench/bench_animatic.py -s`. Processor time of all threads and
+of the programs started counts, so the figures are those of one core. The naive way is what one
+would write with moviepy: a function that crops and scales the picture and writes the slate for
+every frame, handed to `VideoClip` and `write_videofile`, with libx264's fastest preset as well as
+with moviepy's own choice. Each figure is the least of a few rounds. """
 
 from __future__ import annotations
 
