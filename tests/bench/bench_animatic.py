@@ -4,7 +4,7 @@ Run with `pytest -n 0 -m bench tests/bench/bench_animatic.py -s`. Processor time
 of the programs started counts, so the figures are those of one core. The naive way is what one
 would write with moviepy: a function that crops and scales the picture and writes the slate for
 every frame, handed to `VideoClip` and `write_videofile`, with libx264's fastest preset as well as
-with moviepy's own choice. Each figure is the least of a few rounds. """
+with moviepy's own choice. Each figure is the least of a few rounds."""
 
 from __future__ import annotations
 
