@@ -103,10 +103,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What may be spent, in credits: `film` on this film in all, `run` in this run; None: no limit.
-
-    `gateways` are those whose money counts.
-    """
+    """What may be spent, in credits: `film` on this film in all, `run` in this run; None: no limit."""
 
     film: int | None = None
     run: int | None = None
