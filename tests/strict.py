@@ -8,6 +8,7 @@ notes in `problems` whatever a careful client would not have sent.
 from __future__ import annotations
 
 import base64
+import copy
 import itertools
 import json
 import re
@@ -86,6 +87,17 @@ class Ticket:
     downloads: list[Reply] = field(default_factory=list)
     fetched: int = 0
     ended: bool = False
+    deleted: bool = False
+
+    @property
+    def cost(self) -> int:
+        """What it has taken from the account so far: all of it at the order, refunds at its end."""
+        if not self.ended:
+            return self.price
+        if not self.deleted:
+            return _charge(self)
+        state = self.life.states[min(len(self.asked), len(self.life.states)) - 1]
+        return 0 if state in ("PENDING", "THROTTLED") else self.price
 
 
 class Strict:
@@ -143,6 +155,18 @@ class Strict:
     def charged(self) -> int:
         """What all orders cost, those that ended badly by what they say."""
         return sum(_charge(t) for t in self.tickets.values())
+
+    def statement(self) -> Any:
+        """Return the account with what the orders took from it, and how many there were."""
+        page = copy.deepcopy(self.account)
+        if not isinstance(page, dict) or not isinstance(page.get("creditBalance"), int):
+            return page
+        with self.lock:
+            page["creditBalance"] -= sum(t.cost for t in self.tickets.values())
+            for model, count in Counter(t.body["model"] for t in self.tickets.values()).items():
+                usage = page["usage"]["models"].setdefault(model, {"dailyGenerations": 0})
+                usage["dailyGenerations"] += count
+        return page
 
     def quickest(self) -> float:
         """Return the shortest time between two questions about one ticket."""
@@ -370,16 +394,22 @@ class _Api(_Port):
 
     def look(self, path: str) -> None:
         strict, (room, _, name) = self.strict, path.partition("/")
-        if self.command == "DELETE":
-            strict.deleted.append(path)
-            return self.say(404, {"error": "no such task"})
         if path == "organization":
             reply = strict.scripted("organization")
-            return self.answer(reply) if reply else self.say(200, strict.account)
+            return self.answer(reply) if reply else self.say(200, strict.statement())
         with strict.lock:
+            if self.command == "DELETE":
+                strict.deleted.append(path)
             if reply := strict.scripted(room):
                 return self.answer(reply)
             ticket = strict.tickets.get(name) if room == "tasks" else None
+            if ticket and ticket.deleted:
+                ticket = None
+            if self.command == "DELETE":
+                if ticket is None:
+                    return self.say(404, {"error": "does not exist"})
+                ticket.deleted = ticket.ended = True
+                return self.answer(Reply(204, b""))
             page = strict.task(ticket) if ticket else Reply(404, b'{"error":"does not exist"}')
         return self.answer(page, name) if isinstance(page, Reply) else self.say(200, page)
 

@@ -245,7 +245,8 @@ def test_each_order_has_a_connection_of_its_own(gateway: WireGateway, strict: St
     [
         ("7", 7), ("0", 0), (" 3 ", 3), ("2.5", 2.5), ("1e9", 900), ("901", 900), ("-1", None),
         ("nan", None), ("inf", None), ("-inf", None), ("", None), ("soon", None), ("1e999", None),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", None), ("Sat, 21 Nov 2026 12:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 900), ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        ("Sun Nov  6 08:49:37 1994", 0), ("Sun, 31 Feb 2027 08:00:00 GMT", None),
     ],
 )  # fmt: skip
 def test_too_many_at_once_is_told_with_the_wait_that_is_believed(
@@ -375,7 +376,43 @@ def test_an_account_may_be_unknown_and_is_asked_for_again_when_the_answer_fails(
     strict.script("organization", Reply(404), Reply(503))
     assert ask(lambda gateway: gateway.account(), strict) is None
     strict.account["tier"]["models"] = {"gen4.5": {"maxConcurrentGenerations": 2}}
-    assert ask(lambda gateway: gateway.account(), strict) == Account(10_000, {"gen4.5": 2})
+    assert ask(lambda gateway: gateway.account(), strict) == Account(10_000, {"gen4.5": 2}, made={})
+
+
+def test_evidence_is_what_the_account_says_and_nothing_where_it_cannot_be_read(
+    gateway: WireGateway, strict: Strict
+) -> None:
+    model = {"maxConcurrentGenerations": None, "maxDailyGenerations": 50}
+    strict.account["tier"]["models"] = {"gen4.5": model, "odd": 7}
+    strict.account["usage"]["models"] = {"gen4.5": {"dailyGenerations": 0}, "odd": {}}
+    strict.script("organization", Reply(503), Reply(200, b"<html>"), DROP, Reply(200, b"[]"))
+    assert [gateway.evidence() for _ in range(4)] == [None] * 4
+    assert gateway.evidence() == Account(10_000, {}, made={"gen4.5": 0}, daily={"gen4.5": 50})
+    strict.script("organization", Reply(401))
+    with pytest.raises(UsageError, match="does not accept the key"):
+        gateway.evidence()
+
+
+def test_evidence_from_a_closed_port_is_said_before_anything_is_ordered() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with (
+        at(f"http://127.0.0.1:{port}") as gateway,
+        pytest.raises(Unreachable, match="cannot be reached"),
+    ):
+        gateway.evidence()
+
+
+def test_a_ticket_is_cancelled_once_and_doubt_about_it_is_said(strict: Strict) -> None:
+    strict.script("tasks", Reply(204, b""), Reply(404), Reply(400, b'{"error":"No."}'), DROP)
+    ask(lambda gateway: gateway.cancel("t"), strict)
+    ask(lambda gateway: gateway.cancel("t"), strict)
+    with pytest.raises(ShotError, match="does not cancel t: No"):
+        ask(lambda gateway: gateway.cancel("t"), strict)
+    with pytest.raises(Unreachable):
+        ask(lambda gateway: gateway.cancel("t"), strict)
+    assert strict.requests == ["DELETE tasks/t"] * 4
+    strict.deleted.clear()
 
 
 # --- the key ---------------------------------------------------------------------------------------

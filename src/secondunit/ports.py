@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -54,9 +54,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Doubtful:
-    """The request may have arrived, and no ticket came back."""
+    """The request may have arrived, and no ticket came back.
+
+    `shed`: the gateway says that it was too busy to take it, which it usually means and does not
+    promise.
+    """
 
     reason: str
+    shed: bool = False
 
 
 Outcome = Ordered | NotSent | Rejected | Doubtful
@@ -80,10 +85,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Account:
-    """What the gateway says of the account: credits left, and how many of a model run at once."""
+    """What the gateway says of the account, by model where it is about models.
+
+    `credits` left; `slots`, how many may run at once; `made` in the last 24 hours, of at most
+    `daily`. `made` is None where it does not count; a model that is in no mapping has no limit.
+    """
 
     credits: int | None
-    slots: Mapping[str, int]
+    slots: Mapping[str, int] = field(default_factory=dict)
+    made: Mapping[str, int] | None = None
+    daily: Mapping[str, int] = field(default_factory=dict)
 
 
 class Gateway(Protocol):
@@ -105,6 +116,16 @@ class Gateway(Protocol):
 
     async def account(self) -> Account | None:
         """Return the state of the account, or None where the gateway does not tell."""
+
+    def evidence(self) -> Account | None:
+        """Return the account as it stands before an order, from the lane for creates. Blocks.
+
+        None where the gateway does not tell, or answers with nothing that can be read. Raises
+        Unreachable when no connection can be made, UsageError when the key is refused.
+        """
+
+    async def cancel(self, ticket: str) -> None:
+        """Take back a ticket that has not begun. Raises Unreachable when nobody knows if it was."""
 
     async def fetch(self, url: str, into: Path, *, limit: int) -> None:
         """Download one output to `into`, at most `limit` bytes."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from secondunit.errors import Unreachable
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422})
 TOO_MANY = 429
+SHED = frozenset({502, 503})  # “shedding load”: docs.dev.runwayml.com/errors/errors
 LONGEST_TICKET = 200  # characters; Runway's have 36
 LONGEST_WAIT = 900.0  # seconds of a Retry-After that are believed
 
@@ -26,7 +29,7 @@ def outcome(status: int, body: bytes, headers: Mapping[str, str]) -> Outcome:
         return NotSent(f"too many at once: {reason}", busy=True, wait=retry_after(headers))
     if status in REFUSALS:
         return Rejected(reason, status, money="enough credits" in reason.lower() or status == 402)
-    return Doubtful(f"the gateway answered {status}: {reason}")
+    return Doubtful(f"the gateway answered {status}: {reason}", shed=status in SHED)
 
 
 def _ticket(body: bytes) -> Outcome:
@@ -62,32 +65,50 @@ def progress(answer: Any) -> Progress:
 
 
 def account(answer: Any) -> Account | None:
-    """Read the organization: credits left, and how many of each model may run at once."""
+    """Read the organization: credits left, limits of each model, and what was made in 24 hours."""
     if not isinstance(answer, dict):
         return None
-    tier = answer.get("tier")
-    models = tier.get("models") if isinstance(tier, dict) else None
-    slots = {
-        str(name): limits["maxConcurrentGenerations"]
-        for name, limits in (models.items() if isinstance(models, dict) else ())
-        if isinstance(limits, dict) and _whole(limits.get("maxConcurrentGenerations"))
-    }
+    limits = _models(answer.get("tier")) or {}
+    made = _models(answer.get("usage"))
     balance = answer.get("creditBalance")
     whole = isinstance(balance, int) and not isinstance(balance, bool)
-    return Account(balance if whole else None, slots)
+    return Account(
+        credits=balance if whole else None,
+        slots=_numbers(limits, "maxConcurrentGenerations", least=1),
+        made=None if made is None else _numbers(made, "dailyGenerations"),
+        daily=_numbers(limits, "maxDailyGenerations"),
+    )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a `Retry-After` header, from 0 to 15 minutes; None if it says nothing."""
+def _models(part: Any) -> dict[str, Any] | None:
+    models = part.get("models") if isinstance(part, dict) else None
+    return models if isinstance(models, dict) else None
+
+
+def _numbers(models: dict[str, Any], name: str, *, least: int = 0) -> dict[str, int]:
+    found = {str(m): facts.get(name) for m, facts in models.items() if isinstance(facts, dict)}
+    return {m: n for m, n in found.items() if type(n) is int and n >= least}
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Return the seconds of a `Retry-After` header, 0 to 15 minutes; None if it says nothing.
+
+    It may be a number of seconds or a date (RFC 9110, section 10.2.3).
+    """
+    text = headers.get("retry-after", "")
     try:
-        seconds = float(headers.get("retry-after", ""))
+        seconds = float(text)
     except ValueError:
-        return None
+        seconds = _until(text, now or datetime.now(UTC))
     return min(seconds, LONGEST_WAIT) if 0 <= seconds < float("inf") else None
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _until(text: str, now: datetime) -> float:
+    try:
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, OverflowError):
+        return -1.0
 
 
 def _credits(cost: Any) -> int | None:

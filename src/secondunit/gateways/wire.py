@@ -142,12 +142,37 @@ class WireGateway:
                 "POST", endpoint, json=body, headers=headers, extensions={"trace": trace}
             ) as answer,
         ):
-            content = b""
-            for chunk in answer.iter_bytes():
-                content += chunk
-                if len(content) > ANSWER_LIMIT:
-                    break
-            return self._answer(answer, content)
+            return self._answer(answer, _first_bytes(answer.iter_bytes()))
+
+    def evidence(self) -> Account | None:
+        """Return the account just before an order; see `Gateway.evidence`. Blocks."""
+        try:
+            with (
+                _bounded(READ_LIMIT) as trace,
+                self._lane.stream(
+                    "GET", "organization", timeout=READ_TIMEOUT, extensions={"trace": trace}
+                ) as response,
+            ):
+                answer = self._answer(response, _first_bytes(response.iter_bytes()))
+        except NEVER_SENT as error:
+            raise Unreachable(f"{self._where} cannot be reached ({_cause(error)}).") from None
+        except httpx.HTTPError:
+            return None
+        if answer.status == httpx.codes.UNAUTHORIZED:
+            raise self._locked_out(answer)
+        try:
+            return account(json.loads(answer.content)) if answer.status == httpx.codes.OK else None
+        except (ValueError, RecursionError):
+            return None
+
+    async def cancel(self, ticket: str) -> None:
+        """Take back a ticket that has not begun. Raises Unreachable when nobody knows if it was.
+
+        A finished ticket loses its output by this (runwayml 5.24.0, tasks.delete): ask first.
+        """
+        answer = await self._read("DELETE", f"tasks/{quote(ticket, safe='')}")
+        if answer.status != httpx.codes.NOT_FOUND and not 200 <= answer.status < 300:
+            raise ShotError(f"{self._where} does not cancel {ticket}: {said(answer.content)}.")
 
     async def poll(self, ticket: str) -> Progress | None:
         """Ask for a ticket once; None where the gateway does not know it.
@@ -223,13 +248,16 @@ class WireGateway:
             raise Unreachable(f"No answer from {self._where} ({_cause(error)}).") from None
         status = answer.status
         if status == httpx.codes.UNAUTHORIZED:
-            raise UsageError(
-                f"{self._where} does not accept the key: {said(answer.content)}."
-                " Check it, and that it belongs to this gateway."
-            )
+            raise self._locked_out(answer)
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise Unreachable(f"{self._where} answers {status}: {said(answer.content)}.")
         return answer
+
+    def _locked_out(self, answer: _Answer) -> UsageError:
+        return UsageError(
+            f"{self._where} does not accept the key: {said(answer.content)}."
+            " Check it, and that it belongs to this gateway."
+        )
 
     async def _asked(self, method: str, path: str, body: Any) -> _Answer:
         async with self._reads.stream(method, path, json=body) as answer:
@@ -257,6 +285,16 @@ class WireGateway:
     def _pause(self, attempt: int) -> float:
         longest = min(30.0, (1.0 if self.slow else 0.05) * 2.0**attempt)
         return longest / 2 * random.uniform(1.0, 2.0)  # noqa: S311  spreads load, guards nothing
+
+
+def _first_bytes(chunks: Iterator[bytes]) -> bytes:
+    """Read an answer that is not media; no more of it than makes sense."""
+    content = b""
+    for chunk in chunks:
+        content += chunk
+        if len(content) > ANSWER_LIMIT:
+            break
+    return content
 
 
 @contextmanager
