@@ -18,6 +18,8 @@ from typing import (
 )
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from runwayml.types import (
     CharacterPerformanceCreateParams,
     ImageToVideoCreateParams,
@@ -28,7 +30,7 @@ from runwayml.types import (
 from typing_extensions import is_typeddict
 
 from secondunit import catalog
-from secondunit.catalog import ENDPOINTS
+from secondunit.catalog import ENDPOINTS, INLINE_LIMIT, Work, fits_inline
 
 CATALOG = catalog.load()
 PICTURE = "https://example.com/door.png"
@@ -252,6 +254,58 @@ def test_the_backlot_serves_what_runway_serves() -> None:
     assert model is not None
     assert model.gateways == ("runway", "backlot")
     assert [gateway.name for gateway in CATALOG.gateways.values() if gateway.free] == ["backlot"]
+
+
+def test_what_a_gateway_does_not_offer_is_in_its_entry() -> None:
+    offers = {g.name: (g.account, g.uploads, g.cancel) for g in CATALOG.gateways.values()}
+    assert offers == {
+        "runway": (True, True, True),
+        "cometapi": (False, False, False),
+        "backlot": (True, True, True),
+    }
+
+
+@given(st.integers(0, 6_000_000), st.sampled_from(["image/png", "video/x-matroska"]))
+@example(3_932_111, "video/x-matroska")
+@example(3_932_112, "image/png")
+def test_a_file_fits_into_an_order_when_its_data_uri_does(size: int, mime: str) -> None:
+    uri = len(f"data:{mime};base64,") + 4 * -(-size // 3)
+    if fits_inline(size):
+        assert uri <= INLINE_LIMIT
+    else:
+        assert uri > INLINE_LIMIT - 64
+
+
+COMET: dict[str, tuple[str, Work]] = {
+    "gen4_aleph": ("video_to_video", "edit"),
+    "gen4_turbo": ("image_to_video", "video"),
+    "gen3a_turbo": ("image_to_video", "video"),
+    "gen4_image": ("text_to_image", "still"),
+}
+
+
+def test_cometapi_offers_what_its_pages_list() -> None:
+    """apidoc.cometapi.com, Runway, official format."""
+    models = CATALOG.families["cometapi"]
+    assert {n: (next(iter(m.variants)), m.work) for n, m in models.items()} == COMET
+    for name in ("gen4_turbo", "gen3a_turbo"):
+        variant = models[name].variants["image_to_video"]
+        assert variant.durations is not None
+        assert (variant.durations.choices, variant.prompt_limit) == ((5, 10), 512)
+        assert variant.seed_limit == 999_999_999
+    assert CATALOG.variant("gen4_image", "text_to_image", "cometapi").min_pictures == 1  # type: ignore[union-attr]  # it is there, see above
+
+
+def test_cometapi_is_priced_by_the_call_or_not_at_all() -> None:
+    for model in CATALOG.families["cometapi"].values():
+        for variant in model.variants.values():
+            assert all(price.per_call and not price.per_second for price in variant.prices)
+    still = CATALOG.variant("gen4_image", "text_to_image", "cometapi")
+    assert still is not None
+    assert still.credits({"ratio": "1920:1080"}) == still.credits({"ratio": "1280:720"}) == 32
+    edit = CATALOG.variant("gen4_aleph", "video_to_video", "cometapi")
+    assert edit is not None
+    assert edit.credits({}, 5.0) is None
 
 
 def test_each_kind_of_work_has_its_models() -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import stat
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from secondunit.durable import STALE, beside, disk_trouble
+from secondunit.durable import STALE, beside, disk_trouble, make_folder, opened_regular, room
 from secondunit.errors import CutError, DiskTrouble
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -33,11 +38,14 @@ def _fail_half_way(out: Path, failure: BaseException) -> None:
         raise failure
 
 
-@pytest.mark.parametrize("failure", [CutError("no"), KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.covers("E3")
+@pytest.mark.parametrize(
+    "failure", [CutError("no"), KeyboardInterrupt(), SystemExit(1), OSError(errno.ENOSPC, "full")]
+)
 def test_whatever_is_raised_leaves_what_stood_there(tmp_path: Path, failure: BaseException) -> None:
     out = tmp_path / "film.mp4"
     out.write_text("old")
-    with pytest.raises(type(failure)):
+    with pytest.raises(DiskTrouble if isinstance(failure, OSError) else type(failure)):
         _fail_half_way(out, failure)
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
@@ -60,7 +68,9 @@ def test_a_name_as_long_as_the_disk_allows_is_no_trouble(tmp_path: Path) -> None
 
 
 def test_only_old_leftovers_are_swept(tmp_path: Path) -> None:
-    old, fresh, other = (tmp_path / name for name in (".part-1-a.mp4", ".part-2-b.mp4", "mine.mp4"))
+    alive = os.getpid()
+    names = (f".part-{alive}-a.mp4", f".part-{alive}-b.mp4", "mine.mp4")
+    old, fresh, other = (tmp_path / name for name in names)
     for path in (old, fresh, other):
         path.write_text("left")
     long_ago = time.time() - STALE - 10
@@ -92,3 +102,109 @@ def test_the_disks_troubles_are_sentences(tmp_path: Path, number: int, says: str
 def test_a_file_that_was_never_written_is_trouble(tmp_path: Path) -> None:
     with pytest.raises(DiskTrouble), beside(tmp_path / "film.mp4"):
         pass
+
+
+@pytest.mark.covers("A9")
+def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "clip.mp4"
+    code = (
+        "import sys, time; from pathlib import Path; from secondunit.durable import beside\n"
+        "with beside(Path(sys.argv[1])) as part:\n"
+        "    part.write_bytes(b'half'); print(part.name, flush=True); time.sleep(60)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code, str(out)], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    with worker.stdout as said:
+        left = tmp_path / said.readline().decode().strip()
+    with beside(tmp_path / "other.mp4") as part:
+        part.write_text("while it is alive")
+    assert left.exists()
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    assert left.exists()
+    assert not out.exists()
+    with beside(out) as part:
+        part.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "other.mp4"]
+
+
+@pytest.mark.parametrize("name", [".part-", ".part-x-1", ".part-99999999999999999999-a"])
+def test_odd_leftovers_are_no_trouble(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("left")
+    with beside(tmp_path / "film.mp4") as part:
+        part.write_text("new")
+    assert (tmp_path / "film.mp4").exists()
+
+
+# Private
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.covers("E15")
+def test_what_lies_in_a_private_folder_is_private(tmp_path: Path, umask: int) -> None:
+    out = tmp_path / "work" / "store" / "clip.mp4"
+    make_folder(out.parent, private=True)
+    with beside(out) as part:
+        part.write_text("footage")
+    assert (mode(out), mode(out.parent)) == (0o600, 0o700)
+    assert mode(out.parent.parent) == 0o777 & ~umask
+
+
+@pytest.mark.covers("E15")
+def test_a_film_is_for_whom_the_user_says(tmp_path: Path, umask: int) -> None:
+    assert mode(tmp_path) == 0o700, "even in a home that is private"
+    out = tmp_path / "films" / "film.mp4"
+    with beside(out) as part:
+        part.write_text("film")
+    assert mode(out) == 0o666 & ~umask
+    assert mode(out.parent) == 0o777 & ~umask
+
+
+# Room
+
+
+@pytest.mark.covers("E3")
+def test_room_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
+    room(tmp_path / "not" / "yet" / "there", 1)
+    with pytest.raises(DiskTrouble, match=r"nearly full; make room: .* MB are needed") as caught:
+        room(tmp_path / "not" / "yet" / "there", 1 << 60)
+    assert "Nothing that was paid for is lost." in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+# What is read
+
+
+@pytest.mark.covers("G3")
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "nothing"])
+def test_nothing_that_may_hang_is_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "clip.mp4"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(OSError, match=r"pipe or a device|directory"):
+        opened_regular(path)
+
+
+def test_a_symlink_is_followed_only_where_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"footage")
+    link = tmp_path / "link.mp4"
+    link.symlink_to("clip.mp4")
+    with opened_regular(link) as file:
+        assert file.read() == b"footage"
+    with pytest.raises(OSError, match="symbolic links"):
+        opened_regular(link, follow=False)

@@ -54,7 +54,7 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 
 def history(ledger: Ledger, order: Order) -> list[str]:
-    rows = ledger._db.execute(
+    rows = ledger._file._db.execute(
         "SELECT state FROM history WHERE order_id = ? ORDER BY id", (order.id,)
     )
     return [row[0] for row in rows]
@@ -127,9 +127,9 @@ def test_what_a_dead_run_left_is_in_doubt_and_counts_as_spent(ledger: Ledger, pa
     ledger.intend(intent(price=30), FREELY)
     ledger.close()
     again = Ledger(path)
-    (order,) = again.doubt_unfinished()
+    (order,) = again.prepare()
     assert (order.state, order.cost) == ("doubt", 30)
-    assert again.doubt_unfinished() == ()
+    assert again.prepare() == ()
     assert again.spent("runway", film="f") == 30
     again.close()
 
@@ -208,7 +208,7 @@ def _tried(ledger: Ledger, key: str) -> bool:
 
 
 def test_a_commit_that_returned_is_on_the_disk(ledger: Ledger, path: Path) -> None:
-    asked = {name: ledger._db.execute(f"PRAGMA {name}").fetchone()[0]
+    asked = {name: ledger._file._db.execute(f"PRAGMA {name}").fetchone()[0]
              for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}  # fmt: skip
     assert asked == {
         "journal_mode": "wal",
@@ -216,7 +216,7 @@ def test_a_commit_that_returned_is_on_the_disk(ledger: Ledger, path: Path) -> No
         "foreign_keys": 1,
         "busy_timeout": 10_000,
     }
-    ledger.warm()
+    ledger.prepare()
     assert path.with_name("ledger.sqlite-wal").stat().st_size > 100_000
 
 
@@ -238,7 +238,7 @@ def test_a_process_that_is_killed_between_commits_loses_none(path: Path) -> None
 
 def test_a_newer_ledger_is_left_alone(ledger: Ledger, path: Path) -> None:
     ledger.intend(intent(), FREELY)
-    ledger._db.execute("PRAGMA user_version = 2")
+    ledger._file._db.execute("PRAGMA user_version = 3")
     ledger.close()
     with pytest.raises(UsageError, match=r"newer Second Unit .* Nothing was ordered"):
         Ledger(path)
@@ -278,7 +278,7 @@ def test_a_ledger_that_others_write_to_is_waited_for(ledger: Ledger, path: Path)
 def test_a_ticket_still_fits_on_a_disk_that_has_filled_up(tmp_path: Path) -> None:
     with small_disk(tmp_path, "2m") as disk:
         ledger = Ledger(disk / "ledger.sqlite")
-        ledger.warm()
+        ledger.prepare()
         order = ledger.intend(intent(), FREELY)
         _fill(disk / "full")
         assert ledger.opened(order, "paid for", 12).ticket == "paid for"
@@ -321,12 +321,18 @@ def _fill(path: Path) -> None:
 class Same:
     """A gateway that gives every order the same ticket."""
 
+    def evidence(self) -> None:
+        return None
+
     def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
         return Ordered("t")
 
 
 class Slow:
     """A gateway that takes its time."""
+
+    def evidence(self) -> None:
+        return None
 
     def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
         time.sleep(0.5)
@@ -382,6 +388,9 @@ class AnyRun(RuleBasedStateMachine):
         self.ledger.close()
         self.folder.cleanup()
 
+    def now(self, order: Order) -> Order:
+        return next(o for o in self.ledger.of(order.key) if o.id == order.id)
+
     @rule(target=orders, key=st.sampled_from("abc"), price=PRICES)
     def intend(self, key: str, price: int) -> Order | Any:
         try:
@@ -403,7 +412,7 @@ class AnyRun(RuleBasedStateMachine):
         if estimate is not None:
             estimate = min(estimate, order.reserved)
             self.cost[order.id] = estimate
-        return self.ledger.opened(order, f"t{self.number}", estimate)
+        return self.ledger.opened(self.now(order), f"t{self.number}", estimate)
 
     @rule(order=consumes(orders), how=st.sampled_from(["unsent", "rejected"]))
     def refuse(self, order: Order, how: str) -> None:
@@ -434,13 +443,13 @@ class AnyRun(RuleBasedStateMachine):
     def die_and_come_back(self) -> None:
         self.ledger.close()
         self.ledger = Ledger(self.path)
-        self.ledger.doubt_unfinished()
+        self.ledger.prepare()
 
     @rule(order=consumes(orders), decision=st.sampled_from(["abandoned", "replaced"]))
     def decide(self, order: Order, decision: str) -> None:
-        if self.ledger.of(order.key)[-1].state != "doubt":
+        if self.now(order).state != "doubt":
             self.ledger.doubted(order, "?")
-        getattr(self.ledger, decision)(order)
+        getattr(self.ledger, decision)(self.now(order))
         del self.standing[order.key]
 
     @invariant()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import stat
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
-from secondunit.errors import DiskTrouble
-from secondunit.store import Store, digest
+from secondunit.durable import beside
+from secondunit.errors import DiskTrouble, UsageError
+from secondunit.store import LARGEST_SLATE, Store, _seal, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     from secondunit.store import Take
 
@@ -66,6 +72,7 @@ def test_a_take_without_its_slate_is_no_take_yet_and_is_left_for_the_next_try(st
     assert kept(store) == store.get(KEY)
 
 
+@pytest.mark.covers("E7", "S14")
 def test_no_flipped_bit_is_accepted_and_nothing_is_deleted(store: Store) -> None:
     chance = random.Random(7)
     for turn in range(1, 51):
@@ -114,6 +121,7 @@ def test_a_file_may_turn_into_a_folder(store: Store, take: Take) -> None:
         b'{"key": "%s", "files": [{"name": 7}]}' % KEY.encode(),
         b'{"key": "%s", "files": [{"name": ""}]}' % KEY.encode(),
         b'{"key": "%s", "files": {"a": 1}}' % KEY.encode(),
+        b'{"key": "%s", "files": [], "seal": ' % KEY.encode() + b"9" * 5000 + b"}",
     ],
 )  # fmt: skip
 def test_a_damaged_slate_makes_no_take(store: Store, take: Take, slate: bytes) -> None:
@@ -160,3 +168,170 @@ def test_a_file_that_vanished_before_it_was_kept_is_a_sentence(store: Store) -> 
     with pytest.raises(DiskTrouble):
         store.keep(KEY, [path], {})
     assert store.get(KEY) is None
+
+
+# A thousand ways to be damaged
+
+
+def resealed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Rewrite a slate as one would who knows how it is sealed."""
+    path = folder / "slate.json"
+    slate = json.loads(path.read_text())
+    del slate["seal"]
+    change(slate)
+    path.write_text(json.dumps({**slate, "seal": _seal(slate)}))
+
+
+def flip(path: Path, chance: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    path.write_bytes(data)
+
+
+def cut(path: Path, chance: random.Random) -> None:
+    # at least two bytes: a slate without its last line break says all it said before
+    path.write_bytes(path.read_bytes()[: chance.randrange(path.stat().st_size - 1)])
+
+
+def linked(path: Path) -> None:
+    """Put a symlink to the very same content in its place."""
+    away = path.with_name("away-" + path.name)
+    path.rename(away)
+    path.symlink_to(away)
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def name_another(folder: Path, name: str) -> None:
+    resealed(folder, lambda slate: slate["files"][0].update(name=name))
+
+
+def swap(folder: Path, other: Path, name: str) -> None:
+    (folder / name).write_bytes((other / name).read_bytes())
+
+
+DAMAGE: dict[str, Callable[[Path, Path, random.Random], object]] = {
+    "clip flipped": lambda f, o, c: flip(f / "clip.mp4", c),
+    "slate flipped": lambda f, o, c: flip(f / "slate.json", c),
+    "clip cut": lambda f, o, c: cut(f / "clip.mp4", c),
+    "slate cut": lambda f, o, c: cut(f / "slate.json", c),
+    "clip gone": lambda f, o, c: (f / "clip.mp4").unlink(),
+    "slate gone": lambda f, o, c: (f / "slate.json").unlink(),
+    "clip of another": lambda f, o, c: swap(f, o, "clip.mp4"),
+    "slate of another": lambda f, o, c: swap(f, o, "slate.json"),
+    "clip linked": lambda f, o, c: linked(f / "clip.mp4"),
+    "slate linked": lambda f, o, c: linked(f / "slate.json"),
+    "folder linked": lambda f, o, c: linked(f),
+    "clip a pipe": lambda f, o, c: piped(f / "clip.mp4"),
+    "slate a pipe": lambda f, o, c: piped(f / "slate.json"),
+    "names another": lambda f, o, c: name_another(f, f"../{o.name}/clip.mp4"),
+    "names a place": lambda f, o, c: name_another(f, str(o / "clip.mp4")),
+    "names nothing": lambda f, o, c: name_another(f, c.choice(["", ".", "..", "\0", "a\nb"])),
+    "endless slate": lambda f, o, c: resealed(f, lambda s: s.update(more="x" * LARGEST_SLATE)),
+    "half a slate": lambda f, o, c: resealed(f, lambda s: s["files"][0].pop("size")),
+}
+
+
+@pytest.mark.covers("E7")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("entries", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_of_a_thousand_damaged_takes_none_is_accepted(store: Store, entries: int) -> None:
+    """Each is set aside as it is, and the place is free for the same file, fetched again."""
+    chance, numbers = random.Random(entries), count()
+    other = kept(store, key="f" * 64).path.parent
+    (other / "clip.mp4").write_bytes(BYTES[::-1])  # as long, and not the same
+    for way in [*DAMAGE] * (1 + entries // len(DAMAGE)):
+        key = digest_of(next(numbers))
+        folder = kept(store, key=key).path.parent
+        DAMAGE[way](folder, other, chance)
+        assert store.get(key) is None, way
+        aside = list((store.root / "bad").glob(f"{key}-*"))
+        assert len(aside) == (way != "slate gone"), way
+        assert kept(store, key=key) == store.get(key), way
+    assert next(numbers) >= entries
+
+
+def digest_of(number: int) -> str:
+    return f"{number:064x}"[::-1]
+
+
+# Private
+
+
+@pytest.mark.covers("E15")
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_takes_are_for_their_owner_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        store = Store(tmp_path / "new" / "store")
+        path = store.incoming(KEY, "clip.mp4")
+        with beside(path) as part:
+            part.write_bytes(BYTES)
+        take = store.keep(KEY, [path], {})
+        linked(take.path)
+        assert store.get(KEY) is None
+    finally:
+        os.umask(before)
+    for place in (store.root, *store.root.rglob("*")):
+        if not place.is_symlink():
+            wanted = 0o700 if place.is_dir() else 0o600
+            assert stat.S_IMODE(place.stat().st_mode) == wanted, place
+
+
+# What is there
+
+
+def test_every_take_is_told_by_its_slate_without_a_look_at_its_files(store: Store) -> None:
+    assert store.is_empty()
+    assert list(store.slates()) == []
+    wanted = {digest_of(n) for n in range(5)}
+    for key in wanted:
+        kept(store, key=key).path.write_bytes(b"not looked at")
+    (store.folder(digest_of(9))).mkdir(parents=True)
+    lost = kept(store, key=digest_of(7)).path.parent
+    (lost / "slate.json").write_bytes(b"{")
+    (store.root / "zz").write_text("no folder")
+    assert {take.key for take in store.slates()} == wanted
+    assert {take.slate["ticket"] for take in store.slates()} == {"t"}
+    assert not store.is_empty()
+
+
+def test_a_take_that_was_set_aside_still_tells_of_its_ticket(store: Store, take: Take) -> None:
+    """A ledger that is built anew must know what was paid for, whatever became of the file."""
+    take.path.write_bytes(b"damaged")
+    assert store.get(KEY) is None
+    assert [(t.key, t.slate["ticket"]) for t in store.slates()] == [(KEY, "t")]
+    assert not store.is_empty()
+    again = kept(store)
+    assert list(store.slates()) == [again], "once, and the good one"
+
+
+def test_a_take_of_a_newer_version_is_left_alone(store: Store, take: Take) -> None:
+    resealed(take.path.parent, lambda slate: slate.update(schema=99))
+    with pytest.raises(UsageError, match=r"newer Second Unit.*Nothing was ordered"):
+        store.get(KEY)
+    assert take.path.read_bytes() == BYTES
+
+
+@pytest.mark.covers("E14")
+def test_names_that_differ_only_for_some_disks_do_not_meet(store: Store) -> None:
+    """Whatever the shots are called, names on the disk are hashes, of small letters and digits."""
+    kept(store, key=digest_of(1))
+    names = {path.name for path in store.root.rglob("*")}
+    assert all(name == name.casefold() and name.isascii() for name in names)
+
+
+def test_a_disk_that_fails_is_not_a_damaged_take(
+    store: Store, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(DiskTrouble, match=r"Repair the disk.*nothing is ordered"):
+        store.get(KEY)
+    monkeypatch.undo()
+    assert store.get(KEY) == take

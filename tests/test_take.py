@@ -14,7 +14,7 @@ from footage import small_disk
 from reel import large_clip, picture, reel
 from strict import DROP, RESET, Life, Reply, Strict, listening
 
-from secondunit import catalog, shooting, shotlist
+from secondunit import catalog, deciding, shotlist
 from secondunit.crew import Project
 from secondunit.errors import (
     Broken,
@@ -33,9 +33,11 @@ from secondunit.errors import (
 from secondunit.gateways.wire import Credentials, WireGateway
 from secondunit.ledger import Allowance, Ledger
 from secondunit.plan.planner import Choices, compile_plan
+from secondunit.ports import Account
 from secondunit.store import Store
-from secondunit.take import Pace, Unit
+from secondunit.take import Unit
 from secondunit.take.lane import Lane
+from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from secondunit.plan import Plan, Step
     from secondunit.store import Take
 
-PACE = Pace(poll=0.01, unknown=0.2, outage=0.6, retry=0.004, again=())
+PACE = Pace(poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01)
 HEAD = "defaults: {duration: 2, ratio: '16:9', seed: 7}\nshots:\n"
 ONE = HEAD + "  one: A door opens.\n"
 
@@ -83,7 +85,7 @@ class Production:
         self.project = Project(folder)
         self.allowance = Allowance()
         self.pace = PACE
-        self.slots: Callable[[str], asyncio.Semaphore] | None = None
+        self.account: Account | None = None
         self.seen = Seen()
 
     def plan(self, text: str = ONE) -> Plan:
@@ -107,7 +109,7 @@ class Production:
         ledger = Ledger(self.project.ledger)
         lane = Lane(ledger)
         try:
-            ledger.doubt_unfinished()
+            ledger.prepare()
             return asyncio.run(self._run(plan, work, ledger, lane))
         finally:
             lane.close()
@@ -119,7 +121,7 @@ class Production:
         gateway = WireGateway(catalog.load().gateways["runway"], Credentials(self.url, "test"))
         unit = Unit(
             plan, gateway, ledger, Store(self.project.store), lane, self.seen,  # type: ignore[arg-type]  # stages are text here
-            run="run", allowance=self.allowance, slots=self.slots,
+            run="run", allowance=self.allowance, account=self.account,
         )  # fmt: skip
         unit.pace = self.pace
         try:
@@ -375,7 +377,7 @@ def test_a_ticket_cancelled_elsewhere_is_held(at: Production, strict: Strict) ->
 def test_a_held_shot_is_ordered_again_once_a_person_says_so(at: Production, strict: Strict) -> None:
     strict.living("A door", Life(states=("FAILED",), code="SAFETY.OUTPUT.IMAGE", credits=24))
     assert isinstance(at.persist(at.plan()), Refused)
-    shooting.settle(at.project, "film", "one", "resubmit", "")
+    deciding.settle(at.project, "film", "one", "resubmit", "")
     at.shoot(at.plan())
     assert at.states == ["replaced", "kept"]
     assert sum(order.cost for order in at.orders) == 48
@@ -457,10 +459,10 @@ def test_a_damaged_take_is_fetched_again_for_nothing(at: Production, strict: Str
 
 
 def test_a_full_disk_loses_no_ticket(tmp_path: Path, strict: Strict) -> None:
-    with small_disk(tmp_path, "2m") as disk:
+    with small_disk(tmp_path, "6m") as disk:
         at = Production(tmp_path, strict)
         at.project = Project(disk)
-        strict.living("A door", Life(media=(bytes(4 << 20),)))
+        strict.living("A door", Life(media=(bytes(8 << 20),)))
         with pytest.raises(DiskTrouble, match="the disk is full; make room"):
             at.shoot(at.plan())
         assert at.states == ["made"]
@@ -530,8 +532,8 @@ def test_too_many_at_once_waits_as_long_as_it_is_told(at: Production, strict: St
 
 
 def test_too_many_for_too_long_is_said_and_costs_nothing(at: Production, strict: Strict) -> None:
-    strict.script("text_to_video", *[Reply(429, b'{"error":"Daily limit reached."}')] * 6)
-    with pytest.raises(Throttled, match=r"Daily limit reached\. Nothing was ordered"):
+    strict.script("text_to_video", *[Reply(429, b'{"error":"Slow down."}')] * 6)
+    with pytest.raises(Throttled, match=r"Slow down\. Nothing was ordered"):
         at.shoot(at.plan())
     assert sum(order.cost for order in at.orders) == 0
     at.shoot(at.plan())
@@ -542,7 +544,7 @@ def test_a_gateway_that_is_not_there_leaves_no_doubt(at: Production, strict: Str
     at.url = "http://127.0.0.1:9"
     with pytest.raises(Unreachable, match=r"connection refused.*Nothing was ordered"):
         at.shoot(at.plan())
-    assert set(at.states) == {"unsent"}
+    assert at.states == []
     at.url = strict.url
     at.shoot(at.plan())
     assert len(strict.orders) == 1
@@ -566,7 +568,7 @@ def test_an_order_of_which_nobody_knows_is_in_doubt_until_a_person_decides(
         assert raised.value.exit_code == 3
     assert len(strict.orders) == 1
     assert [(o.state, o.cost) for o in at.orders] == [("doubt", 24)]
-    shooting.settle(at.project, "film", "one", "resubmit", "")
+    deciding.settle(at.project, "film", "one", "resubmit", "")
     at.shoot(at.plan())
     assert at.states == ["replaced", "kept"]
     assert len(strict.orders) == 2
@@ -577,7 +579,7 @@ def test_a_ticket_that_a_person_found_is_gone_on_with(at: Production, strict: St
     with pytest.raises(InDoubt):
         at.shoot(at.plan())
     (ticket,) = strict.tickets
-    shooting.settle(at.project, "film", "one", "attach", ticket)
+    deciding.settle(at.project, "film", "one", "attach", ticket)
     assert at.shoot(at.plan()).slate["ticket"] == ticket
     assert at.states == ["kept"]
     assert len(strict.orders) == 1
@@ -589,7 +591,7 @@ def test_an_order_given_up_is_neither_ordered_again_nor_free(
     strict.script("text_to_video", DROP)
     with pytest.raises(InDoubt):
         at.shoot(at.plan())
-    shooting.settle(at.project, "film", "one", "abandon", "")
+    deciding.settle(at.project, "film", "one", "abandon", "")
     with pytest.raises(Refused, match="given up; it cost 24 credits"):
         at.shoot(at.plan())
     assert len(strict.orders) == 1
@@ -642,10 +644,10 @@ def test_no_order_passes_the_cap_however_many_ask_at_once(at: Production, strict
 
 
 def test_a_shot_dearer_than_one_may_be_is_not_ordered(at: Production, strict: Strict) -> None:
-    plan = at.plan("gateway: runway\nbudget: {cap: 500, per_shot: 23}\n" + ONE)
-    with pytest.raises(OverBudget, match=r"may cost 24 credits and `budget\.per_shot` allows 23"):
-        at.shoot(plan)
-    assert strict.requests == []
+    at.allowance = Allowance(shot=23)
+    with pytest.raises(OverBudget, match=r"may cost 24 credits.*`budget\.per_shot` allows 23"):
+        at.shoot(at.plan())
+    assert strict.orders == []
 
 
 def test_a_shot_of_unknown_price_is_not_ordered(at: Production, strict: Strict) -> None:
@@ -660,7 +662,7 @@ def test_an_empty_account_is_asked_once(at: Production, strict: Strict) -> None:
     empty = Reply(400, b'{"error":"You do not have enough credits to run this task."}')
     strict.script("text_to_video", *[empty] * 9)
     plan = at.plan(HEAD + "".join(f"  s{n}: Door number {n} opens.\n" for n in range(4)))
-    at.slots = _of_one()
+    at.account = Account(10_000, {"gen4.5": 1})
     results = at.at_once(plan)
     assert all(isinstance(result, OverBudget) for result in results)
     assert "enough credits" in str(results[3])
@@ -671,12 +673,7 @@ def test_no_more_of_a_model_run_at_once_than_the_account_allows(
     at: Production, strict: Strict
 ) -> None:
     plan = at.plan(HEAD + "".join(f"  s{n}: Door number {n} opens.\n" for n in range(4)))
-    at.slots = _of_one()
+    at.account = Account(10_000, {"gen4.5": 1})
     at.at_once(plan)
     assert strict.at_once == {"gen4.5": 1}
     assert at.states == ["kept"] * 4
-
-
-def _of_one() -> Callable[[str], asyncio.Semaphore]:
-    slot = asyncio.Semaphore(1)
-    return lambda _model: slot

@@ -64,6 +64,9 @@ GatewayOption = Annotated[GatewayName | None, typer.Option(help="Who takes the o
 Quality = Annotated[
     str | None, typer.Option(help="Which profile of models: draft, final or your own.")
 ]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="The gateway's address: https, or this machine for tests.")
+]
 Root = Annotated[
     list[str] | None,
     typer.Option(help="Also allow files from this folder, beside the shot list's own. Repeatable."),
@@ -209,9 +212,7 @@ def shoot(
     out: Out = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the film when it is done.")] = False,
     root: Root = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="The gateway's address: https, or this machine for tests.")
-    ] = None,
+    base_url: BaseUrl = None,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Shoot the whole list and join the film. Run it again at any time; nothing is bought twice."""
@@ -277,7 +278,7 @@ def settle(
     out: Out = None,
 ) -> None:
     """Decide orders that are in doubt, lost, held or given up."""
-    from secondunit import shooting
+    from secondunit import deciding
 
     if sum((attach is not None, resubmit, abandon)) != 1:
         raise UsageError(
@@ -286,11 +287,52 @@ def settle(
     if attach is not None and len(shots) > 1:
         raise UsageError("A ticket belongs to one shot. Name one. Nothing was changed.")
     project = _project_of(file, out)
-    decision: shooting.Decision = (
+    decision: deciding.Decision = (
         "attach" if attach is not None else "resubmit" if resubmit else "abandon"
     )
     for shot in shots:
-        say(shooting.settle(project, Path(file).stem, shot, decision, attach or ""))
+        say(deciding.settle(project, Path(file).stem, shot, decision, attach or ""))
+
+
+@app.command()
+def cancel(
+    file: File,
+    shots: Annotated[
+        list[str] | None, typer.Argument(metavar="[SHOT…]", help="Only these; all if none.")
+    ] = None,
+    gateway: GatewayOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")] = False,
+    out: Out = None,
+    root: Root = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Cancel queued tickets. What rolls or is finished is left alone."""
+    from secondunit import deciding
+
+    plan = _compiled(file, gateway, None, root)
+    deciding.cancel(
+        deciding.Cancel(
+            project=_project(plan, out), film=plan.name, gateway=plan.gateway,
+            shots=tuple(shots or ()), yes=yes, base_url=base_url,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def rebuild(file: File, out: Out = None) -> None:
+    """Write a lost ledger anew from the takes in the store."""
+    from secondunit import books
+    from secondunit.plan import dollars
+    from secondunit.store import Store
+
+    project = _project_of(file, out)
+    with project.held():
+        takes, credits_ = books.rebuild(project, Store(project.store))
+    say(
+        f"{takes} take{'' if takes == 1 else 's'} written back ({credits_} credits,"
+        f" ${dollars(credits_)}). Orders that were open when the ledger was lost are not known: look"
+        " at your gateway's own page before you shoot."
+    )
 
 
 @app.command()

@@ -5,32 +5,75 @@ from __future__ import annotations
 import fcntl
 import os
 import tomllib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from secondunit import catalog as catalogue
+from secondunit import credentials
 from secondunit.durable import disk_trouble
 from secondunit.errors import Locked, UsageError
+from secondunit.shotlist.language import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from secondunit.gateways.wire import Credentials, WireGateway
 
-SETTINGS_FILE = "secondunit/settings.toml"
+SETTINGS_FOLDER = "secondunit"
+SETTINGS_FILE = "settings.toml"
 BACKLOT_KEY = "backlot"
 PLENTY = 10**9  # credits; they are play money, and a project must never run out of them
+_YES_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _amount(value: Any) -> Any:
+    """See that a setting is money; it is kept as it was written."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or money(value) is None:
+        raise PydanticCustomError("money", 'write credits (500) or dollars ("$5")')
+    return value
+
+
+def _price(value: Any) -> Any:
+    if not money(_amount(value)):
+        raise PydanticCustomError("price", "a price is more than nothing; caps are held by it")
+    return value
+
+
+def _by_model(prices: Any) -> Any:
+    """Read `cometapi.gen4_aleph = …`, a table to TOML, as the name it is without quotes too."""
+    if not isinstance(prices, dict):
+        return prices
+    flat: dict[str, Any] = {}
+    for name, value in prices.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{name}.{model}" if model else name: price for model, price in inner.items()}
+    for name in flat:
+        gateway, _, model = name.partition(".")
+        if gateway not in catalogue.load().gateways or not model:
+            raise PydanticCustomError(
+                "model", f"{name} is not a gateway and a model, such as cometapi.gen4_aleph"
+            )
+    return flat
+
+
+Amount = Annotated[str | int, BeforeValidator(_amount)]
+Price = Annotated[str | int, BeforeValidator(_price)]
 
 
 class Settings(BaseModel):
     """What a user sets once for all productions; never read from a shot list or its folder.
 
-    Each comes from the environment (`SECONDUNIT_RUNWAY_BASE_URL`, …) or from `settings.toml` in
-    the user's configuration folder. `out` moves what runs make away from beside the shot list.
+    Each comes from the environment (`SECONDUNIT_RUNWAY_BASE_URL`, …; not `prices`) or from
+    `settings.toml` in the user's configuration folder. `out` moves what runs make away from beside
+    the shot list. With `shared_key` others order with the same key, so that the account's balance
+    proves nothing. `run_cap` and `day_cap` bound what one run and one day may cost, whatever a shot
+    list says: credits, or dollars as "$20". `prices` states what one call costs where the catalogue
+    does not know or is out of date: `"cometapi.gen4_aleph" = "$0.40"`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -38,25 +81,35 @@ class Settings(BaseModel):
     runway_base_url: str | None = None
     cometapi_base_url: str | None = None
     out: str | None = None
+    shared_key: bool = False
+    run_cap: Amount | None = None
+    day_cap: Amount | None = None
+    prices: Annotated[dict[str, Price], BeforeValidator(_by_model)] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings. Raises UsageError with the file and the key that is wrong."""
-        home = environ.get("XDG_CONFIG_HOME") or str(
-            Path(environ.get("HOME", "~")).expanduser() / ".config"
-        )
-        path = Path(home) / SETTINGS_FILE
+        path = settings_folder(environ) / SETTINGS_FILE
         values = _from_file(path) if path.is_file() else {}
-        for name in cls.model_fields:
-            if given := environ.get(f"SECONDUNIT_{name.upper()}"):
-                values[name] = given
+        source = {}
+        for name in cls.model_fields.keys() - {"prices"}:
+            variable = f"SECONDUNIT_{name.upper()}"
+            if given := environ.get(variable):
+                values[name] = _YES_NO.get(given.lower(), given) if name == "shared_key" else given
+                source[name] = variable
         try:
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            raise UsageError(
-                f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}."
-            ) from None
+            name = str(first["loc"][0])
+            where = source.get(name) or f"{path}: {'.'.join(map(str, first['loc']))}"
+            raise UsageError(f"{where}: {first['msg']}. Nothing was ordered.") from None
+
+
+def settings_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the user's settings and key files."""
+    home = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".config"
+    return Path(home) / SETTINGS_FOLDER
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -130,6 +183,22 @@ def project_of(folder: str | Path, out: str | None, settings: Settings) -> Proje
 
 
 @contextmanager
+def apart() -> Iterator[None]:
+    """Work outside the folder where the command was typed; it may be a stranger's project.
+
+    Prefect takes settings from `.env`, `prefect.toml` and `pyproject.toml` there (prefect 3.8,
+    prefect.settings.sources), an address to report to and a logging set-up that runs code among
+    them; and Python looks there first for the modules of a process that it starts with `-c`. The
+    user's own profile and environment count. Begins before Prefect is imported.
+    """
+    if home := os.environ.get("PREFECT_HOME"):
+        os.environ["PREFECT_HOME"] = str(Path(home).expanduser().absolute())
+    os.environ["PYTHONSAFEPATH"] = "1"
+    with chdir(os.sep):
+        yield
+
+
+@contextmanager
 def gateway_for(
     name: str,
     project: Project,
@@ -154,10 +223,8 @@ def gateway_for(
                 address, Credentials(_checked(url, "--base-url"), BACKLOT_KEY), label_shots=True
             )
             return
-        credentials = credentials_for(
-            name, settings, base_url=base_url, needed=needed, environ=environ
-        )
-        yield WireGateway(address, credentials)
+        given = credentials_for(name, settings, base_url=base_url, needed=needed, environ=environ)
+        yield WireGateway(address, given)
 
 
 def credentials_for(
@@ -168,34 +235,27 @@ def credentials_for(
     needed: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> Credentials:
-    """Return address and key of a paid gateway. Raises UsageError; see `gateway_for`."""
+    """Return address and key of a paid gateway. Raises UsageError; see `gateway_for`.
+
+    A real key only goes to another address when the user's own settings file says so: an option or
+    a variable may come with somebody else's project.
+    """
     from secondunit.gateways.wire import Credentials
 
     address = catalogue.load().gateways[name]
-    if name == "cometapi":
+    variable = f"SECONDUNIT_{name.upper()}_BASE_URL"
+    own, source = base_url or getattr(settings, f"{name}_base_url"), "--base-url"
+    if not base_url:
+        source = variable if environ.get(variable) else f"{name}_base_url in {SETTINGS_FILE}"
+    url = _checked(own, source) if own else address.base_url
+    key = credentials.find(name, address.key_env, settings_folder(environ), environ, needed=needed)
+    if own and (base_url or environ.get(variable)) and key.looks_real:
         raise UsageError(
-            "Ordering from CometAPI is not built yet; `check` and `plan` know it already."
-            " Use --gateway runway or backlot. Nothing was ordered."
+            f"{source} is not {address.base_url}, and this looks like a real key, which would be"
+            f" sent there. If that is meant, write `{name}_base_url` into"
+            f" {settings_folder(environ) / SETTINGS_FILE}. Nothing was sent or ordered."
         )
-    own = base_url or getattr(settings, f"{name}_base_url")
-    source = "--base-url" if base_url else f"SECONDUNIT_{name.upper()}_BASE_URL"
-    key = _key(address.key_env, environ, needed=needed)
-    return Credentials(_checked(own, source) if own else address.base_url, key)
-
-
-def _key(variable: str, environ: Mapping[str, str], *, needed: bool) -> str:
-    key = environ.get(variable, "")
-    if not key and needed:
-        raise UsageError(
-            f"{variable} is not set. Put your API key into it, or shoot for free with"
-            " --gateway backlot. Nothing was ordered."
-        )
-    if key != key.strip() or not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(
-            f"{variable} holds spaces or characters that no key has. Copy it again."
-            " Nothing was ordered."
-        )
-    return key
+    return Credentials(url, key.reveal())
 
 
 def _checked(url: str, source: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
+import stat
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -13,12 +15,14 @@ from secondunit.errors import DiskTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 STALE = 3600.0
-"""Seconds without a write after which a leftover of a killed process is swept away."""
+"""Seconds without a write after which a leftover is swept away whoever seems to be writing it."""
 
 _PREFIX = ".part-"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _CAUSES = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "the disk quota is used up; make room",
@@ -37,14 +41,17 @@ def beside(out: Path) -> Iterator[Path]:
     """Lend a temporary name in the folder of `out`; afterwards the file there becomes `out`.
 
     The file is synced, renamed over `out`, and the folder synced. When anything is raised inside,
-    the temporary file is removed and whatever stood at `out` stays. Raises DiskTrouble.
+    the temporary file is removed and whatever stood at `out` stays. In a private folder the file
+    is private too. What processes that are no more left behind is swept. Raises DiskTrouble.
     """
     with disk_trouble(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         _sweep(out.parent)
         part = out.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{out.suffix}")
         try:
             yield part
+            if _is_private(out.parent):
+                part.chmod(0o600)
             sync(part)
             part.replace(out)
         finally:
@@ -68,6 +75,53 @@ def disk_trouble(out: Path) -> Iterator[None]:
         ) from error
 
 
+def make_folder(folder: Path, *, private: bool = False) -> None:
+    """Make a folder, and those above it that are missing.
+
+    A `private` one is for its owner alone (0700), whatever the umask. Raises OSError.
+    """
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700 if private else 0o777, exist_ok=True)
+
+
+def _is_private(folder: Path) -> bool:
+    return not folder.stat().st_mode & _OTHERS
+
+
+def room(folder: Path, size: int) -> None:
+    """See that so many bytes would fit on the disk of `folder`. Raises DiskTrouble.
+
+    Ask for twice what is expected, before it is fetched: a disk that fills up half-way has cost
+    a download, and may fail whatever else is being written.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    with disk_trouble(folder):
+        free = shutil.disk_usage(there).free
+    if free < size:
+        raise DiskTrouble(
+            f"The disk under {folder} is nearly full; make room: {free / 1e6:.1f} MB are free and"
+            f" {size / 1e6:.1f} MB are needed. Then run the same command again. Nothing that was"
+            " paid for is lost."
+        )
+
+
+def opened_regular(path: Path, *, follow: bool = True) -> BufferedReader:
+    """Open a file for reading, but never a FIFO, a device or a folder, on which reading may hang.
+
+    Without `follow`, a symlink is refused as well. Raises OSError.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    handle = os.open(path, flags)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
+
+
 def sync(path: Path) -> None:
     """Have a file or folder reach the disk before going on."""
     handle = os.open(path, os.O_RDONLY)
@@ -81,5 +135,19 @@ def _sweep(folder: Path) -> None:
     oldest = time.time() - STALE
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another run may have finished or swept it meanwhile
-            if left.stat().st_mtime < oldest:
+            if left.stat().st_mtime < oldest or not _is_alive(left.name):
                 left.unlink()
+
+
+def _is_alive(name: str) -> bool:
+    """Say whether the process that a temporary name tells of may still be at work."""
+    pid = name.removeprefix(_PREFIX).partition("-")[0]
+    if not pid.isdecimal():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True

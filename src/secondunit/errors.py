@@ -7,6 +7,7 @@ SecondUnitError
 ├─ Locked         another run holds the project     wait for it
 ├─ DiskTrouble    the disk is full or read-only     make room
 ├─ ShotError      one shot did not come back        .shot .ticket
+│  ├─ Stopped     not ordered, others failed   see why, then run again
 │  ├─ Refused     the model will not make it        change the prompt or the picture
 │  ├─ Throttled   too many at once                  transient
 │  ├─ Unreachable no answer, nothing was ordered    transient
@@ -152,6 +153,10 @@ class ShotError(SecondUnitError):
         super().__init__(message)
         self.shot = shot
         self.ticket = ticket
+
+
+class Stopped(ShotError):
+    """It was not ordered, because too many before it came to nothing."""
 
 
 class Refused(ShotError):

@@ -36,20 +36,30 @@ class Ordered:
 
 @dataclass(frozen=True)
 class NotSent:
-    """It is certain that nothing was ordered, and that trying again is safe."""
+    """It is certain that nothing was ordered, and that trying again is safe.
+
+    `wait` is what the gateway asks for in seconds. `shed`: only the account shows that it was not
+    ordered, so it is tried once more and not oftener.
+    """
 
     reason: str
     busy: bool = False
     wait: float | None = None
+    shed: bool = False
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """The gateway said no for good; nothing was ordered."""
+    """The gateway said no; nothing was ordered.
+
+    `money`: the account cannot pay, `daily`: the day's number of this model is used up. Both hold
+    for the orders that would follow, too.
+    """
 
     reason: str
-    status: int
+    status: int = 0
     money: bool = False
+    daily: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit import __version__, keys, media, orphans
 from secondunit.cut import Trim
-from secondunit.durable import beside
+from secondunit.durable import beside, disk_trouble, make_folder
 from secondunit.errors import Bug, CutError, SecondUnitError
 from secondunit.splice import Film, Segment, matches, splice
 from secondunit.splice.conform import conform
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secondunit.crew import Project
-    from secondunit.cut import Placed
+    from secondunit.cut import Placed, Profile
     from secondunit.ledger import Ledger
     from secondunit.media import Facts
     from secondunit.plan import CutEntry, Plan, Step
@@ -143,6 +143,7 @@ class Production:
         if step.own is None:
             raise CutError(f"{step.shot} has no clip of its own.")
         facts, warnings = await self._worker(media.verify, step.own.path)
+        await asyncio.to_thread(_check_unchanged, step.own.path, step.own.sha256)
         for warning in warnings:
             self.watcher.saw(step.shot, "done", warning)
         return Clip(step.own.path, step.own.sha256, facts)
@@ -151,7 +152,22 @@ class Production:
         known = self.unit.store.has(step.key)
         take = await self.unit.shoot(step)
         self.clips[step.key] = await asyncio.to_thread(_clip, take, step, known)
+        self._warn_of_twins(step)
         return known
+
+    def _warn_of_twins(self, step: Step) -> None:
+        """Tell when something else was asked for and the very same file came back."""
+        mine = self.clips[step.key]
+        twins = (k for k, c in self.clips.items() if k != step.key and c.sha256 == mine.sha256)
+        for twin in twins:
+            other = self.plan.step(twin)
+            if other.own is None:
+                self.watcher.saw(
+                    step.shot,
+                    "done",
+                    f"The file is the same as that of {other.shot}, to the byte, although something"
+                    " else was ordered. Look at both; if one is wrong, give it another seed.",
+                )
 
     async def _conformed(self, entry: CutEntry) -> bool:
         clip = self.clips[entry.key]
@@ -160,9 +176,11 @@ class Production:
             return False
         name = keys.key("conform", [clip.sha256, str(self.plan.profile), str(entry.trim)])
         out = self.project.conformed / f"{name}.mp4"
-        if not out.exists():
+        if not await asyncio.to_thread(_is_conformed, out):
             self.watcher.saw(entry.shot, "conforming", "")
-            await self._worker(conform, clip.path, out, self.plan.profile, entry.trim)
+            with disk_trouble(out):
+                make_folder(out.parent, private=True)
+            await self._worker(_conform, clip.path, clip.sha256, out, self.plan.profile, entry.trim)
         facts = await asyncio.to_thread(media.probe, out, least=1)
         self._segments[entry.key, entry.trim] = Segment(entry.shot, out, facts)
         self.watcher.saw(entry.shot, "done", "conformed")
@@ -176,14 +194,14 @@ class Production:
 
     async def _worker(self, function: Any, *arguments: Any) -> Any:
         """Run something heavy in a worker process."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                WORKERS, mp_context=get_context("spawn"), initializer=orphans.follow_parent
-            )
+        pool = self._pool = self._pool or ProcessPoolExecutor(
+            WORKERS, mp_context=get_context("spawn"), initializer=orphans.follow_parent
+        )
         try:
-            return await asyncio.wrap_future(self._pool.submit(function, *arguments))
+            return await asyncio.wrap_future(pool.submit(function, *arguments))
         except BrokenProcessPool:
-            self._pool = None
+            if self._pool is pool:
+                self._pool = None
             raise CutError(
                 "A worker process was killed while it handled a clip, perhaps for lack of memory."
                 " Run again; nothing that was paid for is lost."
@@ -233,6 +251,36 @@ def _clip(take: Take, step: Step, known: bool) -> Clip:
     if step.kind == "still":
         return Clip(take.path, take.sha256, None, take.slate, known)  # type: ignore[arg-type]  # a still has no clip facts
     return Clip(take.path, take.sha256, media.probe(take.path), take.slate, known)
+
+
+def _conform(path: Path, sha256: str, out: Path, profile: Profile, trim: Trim) -> None:
+    """Conform a clip, and write down what was made; without that note it is not used."""
+    conform(path, out, profile, trim)
+    _check_unchanged(path, sha256)
+    with beside(_note(out)) as part:
+        part.write_text(digest(out))
+
+
+def _is_conformed(out: Path) -> bool:
+    try:
+        return _note(out).read_text("ascii") == digest(out)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _note(out: Path) -> Path:
+    return out.with_suffix(".sha256")
+
+
+def _check_unchanged(path: Path, sha256: str) -> None:
+    """Raise CutError when a clip is not, or no longer, the one that the plan names."""
+    with disk_trouble(path):
+        same = digest(path) == sha256
+    if not same:
+        raise CutError(
+            f"{path} was changed while the film was being made. Run the same command again; nothing"
+            " that was paid for is lost."
+        )
 
 
 def film_is_current(plan: Plan, project: Project) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
+import threading
 import uuid
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from secondunit import callsheet
+from secondunit import books, callsheet
 from secondunit.crew import Settings, gateway_for
 from secondunit.errors import (
     EXIT_DISK,
@@ -25,7 +28,7 @@ from secondunit.errors import (
     Unreachable,
     UsageError,
 )
-from secondunit.ledger import OPEN, Allowance, Ledger
+from secondunit.ledger import OPEN, Allowance
 from secondunit.plan import dollars
 from secondunit.shotlist.language import money
 from secondunit.store import Store
@@ -33,17 +36,15 @@ from secondunit.take.lane import Lane
 from secondunit.watch import say, terminal, watching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from secondunit.callsheet import Sheet
     from secondunit.crew import Project
-    from secondunit.ledger import Order
+    from secondunit.ledger import Ledger
     from secondunit.plan import Plan
-    from secondunit.ports import Account
+    from secondunit.ports import Account, Gateway
     from secondunit.production import Production
 
-UNLIMITED = 10_000
-Decision = Literal["attach", "resubmit", "abandon"]
 # When several things went wrong, the one that most needs a person decides the exit code.
 GRAVITY = (EXIT_DOUBT, EXIT_DISK, EXIT_MONEY, EXIT_SHOTS)
 
@@ -77,23 +78,41 @@ def shoot(call: Call) -> int:
     """Make the film and return the exit code. Raises SecondUnitError when it cannot even begin."""
     settings = Settings.load()
     with ExitStack() as stack:
+        stack.enter_context(_stoppable())
         stack.enter_context(call.project.held())
-        ledger = Ledger(call.project.ledger)
-        stack.callback(ledger.close)
-        ledger.warm()
-        ledger.doubt_unfinished()
         store = Store(call.project.store)
+        ledger = stack.enter_context(books.opened(call.project, store, settings))
+        ledger.prepare()
         sheet = callsheet.sheet(call.plan, store, ledger)
         if not sheet.needs_gateway and _is_done(call):
             _tell_end(call, sheet, ledger, run="")
             return EXIT_FILM
-        paid = sheet.needs_gateway and not call.plan.free
-        account = _account(call, settings) if paid else None
-        why = _too_little(sheet, account)
+        account = None
+        if sheet.needs_gateway:
+            account = _account(call, settings, ledger)
+            sheet = callsheet.sheet(call.plan, store, ledger)
+        why = "" if call.plan.free else _too_little(sheet, account)
         if why and "open" not in sheet.standing.values():
             raise OverBudget(f"Nothing was ordered: {why}.")
-        _ask_leave(call, sheet)
-        return _run(call, sheet, ledger, store, settings, account)
+        allowed = books.allowance(call.plan, settings, call.budget)
+        _ask_leave(call, sheet, capped=allowed != Allowance())
+        return _run(call, sheet, ledger, store, settings, account, allowed)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end a run as Ctrl-C does; what the caller ignores stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def selected(call: Call) -> Call:
@@ -121,13 +140,12 @@ def _is_done(call: Call) -> bool:
     return film_is_current(call.plan, call.project)
 
 
-def _ask_leave(call: Call, sheet: Sheet) -> None:
+def _ask_leave(call: Call, sheet: Sheet, *, capped: bool) -> None:
     """Make sure that somebody agreed to the price. Raises OverBudget, UsageError."""
     if not call.as_json:
         say(callsheet.total(sheet, call.budget) + ".")
     if call.plan.free or not sheet.to_shoot:
         return
-    capped = call.plan.cap is not None or call.budget is not None
     if call.yes:
         if not capped:
             raise UsageError(
@@ -152,6 +170,7 @@ def _run(
     store: Store,
     settings: Settings,
     account: Account | None,
+    allowed: Allowance,
 ) -> int:
     plan, run = call.plan, uuid.uuid4().hex
     from secondunit import flow
@@ -161,7 +180,7 @@ def _run(
     interrupted = False
     with ExitStack() as stack:
         lane = Lane(ledger)
-        stack.callback(lane.close)
+        stack.callback(_let_end, lane, ledger, plan)
         watcher = flow.Logged(stack.enter_context(watching(plan, terminal(), quiet=call.as_json)))
         gateway = stack.enter_context(
             gateway_for(
@@ -172,9 +191,11 @@ def _run(
                 needed=sheet.needs_gateway,
             )
         )
+        if plan.free and sheet.needs_gateway:
+            account = gateway.evidence()
         unit = Unit(
-            plan, gateway, ledger, store, lane, watcher, run=run, allowance=_allowance(call),
-            stop=_too_little(sheet, account), slots=_slots(account),
+            plan, gateway, ledger, store, lane, watcher, run=run, allowance=allowed,
+            stop="" if plan.free else _too_little(sheet, account), account=account,
         )  # fmt: skip
         production = Production(plan, unit, call.project, ledger, watcher)
         stack.callback(production.close)
@@ -195,15 +216,20 @@ def _run(
     return _ending(call, sheet, ledger, production, run)
 
 
-def _account(call: Call, settings: Settings) -> Account | None:
-    """Ask the gateway for the account before anything else: it answers for free, or says why not."""
+def _account(call: Call, settings: Settings, ledger: Ledger) -> Account | None:
+    """Ask the gateway for the account before anything else: it answers for free, or says why not.
+
+    Orders in doubt are held against it; what was provably not charged may be ordered again.
+    """
+    plan = call.plan
+    doubts = any(o.state == "doubt" for o in ledger.of_gateway(plan.gateway))
+    if plan.free and not doubts and call.base_url is None:
+        return None
 
     async def ask() -> Account | None:
-        with gateway_for(
-            call.plan.gateway, call.project, settings, base_url=call.base_url
-        ) as gateway:
+        with gateway_for(plan.gateway, call.project, settings, base_url=call.base_url) as gateway:
             try:
-                return await gateway.account()
+                return await _reconciled(call, gateway, ledger, shared=settings.shared_key)
             finally:
                 await gateway.close()
 
@@ -213,8 +239,33 @@ def _account(call: Call, settings: Settings) -> Account | None:
         raise Unreachable(f"{error} Nothing was ordered.") from None
 
 
-def _allowance(call: Call) -> Allowance:
-    return Allowance() if call.plan.free else Allowance(film=call.plan.cap, run=call.budget)
+async def _reconciled(
+    call: Call, gateway: Gateway, ledger: Ledger, *, shared: bool
+) -> Account | None:
+    from secondunit.take.evidence import reconcile
+    from secondunit.take.pace import Pace
+
+    found = await reconcile(gateway, ledger, Pace.to(slow=gateway.slow), shared=shared)
+    for order, verdict in found:
+        if verdict == "not charged" and not call.as_json:
+            say(
+                f"{order.shot}: the account shows that its order never arrived; it is placed again."
+            )
+    return await gateway.account()
+
+
+def _let_end(lane: Lane, ledger: Ledger, plan: Plan) -> None:
+    """Let the order under way end; at a third Ctrl-C leave at once and say what is in doubt."""
+    try:
+        lane.close()
+    except KeyboardInterrupt:
+        under_way = [o.shot for o in ledger.of_film(plan.name) if o.state == "intent"]
+        say(
+            f"Stopped in the middle of an order: {', '.join(under_way)}. It may be charged and is"
+            " in doubt. Run the same command again: the account may show what became of it.",
+            error=True,
+        )
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _too_little(sheet: Sheet, account: Account | None) -> str:
@@ -225,19 +276,6 @@ def _too_little(sheet: Sheet, account: Account | None) -> str:
         f"the account holds {account.credits} credits (${dollars(account.credits)}) and this film"
         f" may need {sheet.cost} (${dollars(sheet.cost)}) more. Buy credits, or shoot less with --only"
     )
-
-
-def _slots(account: Account | None) -> Callable[[str], asyncio.Semaphore]:
-    """Return the semaphore of each model: as many at once as the account's tier allows."""
-    limits = account.slots if account else {}
-    made: dict[str, asyncio.Semaphore] = {}
-
-    def slot(model: str) -> asyncio.Semaphore:
-        if model not in made:
-            made[model] = asyncio.Semaphore(limits.get(model, UNLIMITED))
-        return made[model]
-
-    return slot
 
 
 def _interrupted(ledger: Ledger, plan: Plan) -> int:
@@ -311,53 +349,3 @@ def _tell_end(
         say("The film was not made. Nothing that came back is lost; run the same command again.")
     saved = f", saved {sheet.saved} credits (${dollars(sheet.saved)})" if sheet.saved else ""
     say(f"Spent {spent} credits (${dollars(spent)}){saved}.")
-
-
-# --- deciding ---------------------------------------------------------------------------------
-
-
-def settle(project: Project, film: str, shot: str, decision: Decision, ticket: str) -> str:
-    """Carry out a person's decision about the latest order of a shot; return what was done.
-
-    Raises UsageError when there is nothing to decide, Locked while a run is at work.
-    """
-    if not project.ledger.exists():
-        raise UsageError(f"Nothing was ever ordered in {project.root}.")
-    if decision == "attach" and not (ticket.strip() and ticket.isprintable()):
-        raise UsageError("--attach needs the ticket, from the gateway's page. Nothing was changed.")
-    with project.held(), closing(Ledger(project.ledger)) as ledger:
-        ledger.doubt_unfinished()
-        orders = [o for o in ledger.of_film(film) if o.shot == shot]
-        undecided = [o for o in orders if o.state in _DECIDABLE[decision]]
-        if not undecided:
-            known = ", ".join(dict.fromkeys(o.shot for o in ledger.of_film(film))) or "none"
-            now = (
-                f"its last order is {orders[-1].state}" if orders else f"shots with orders: {known}"
-            )
-            raise UsageError(
-                f"{shot}: there is nothing to {decision} ({now}). Nothing was changed."
-            )
-        for order in undecided if decision == "resubmit" else undecided[-1:]:
-            _decide(ledger, order, decision, ticket)
-    return _DECIDED[decision].format(shot=shot, ticket=ticket, cost=undecided[-1].cost)
-
-
-def _decide(ledger: Ledger, order: Order, decision: Decision, ticket: str) -> None:
-    if decision == "attach":
-        ledger.opened(order, ticket.strip(), None)
-    elif decision == "resubmit":
-        ledger.replaced(order)
-    else:
-        ledger.abandoned(order)
-
-
-_DECIDABLE = {
-    "attach": ("doubt",),
-    "resubmit": ("doubt", "lost", "failed", "cancelled", "abandoned"),
-    "abandon": ("doubt", "lost"),
-}
-_DECIDED = {
-    "attach": "{shot}: ticket {ticket} is attached. The next run goes on with it.",
-    "resubmit": "{shot}: the next run orders it again. The old order counts as spent ({cost} credits).",
-    "abandon": "{shot}: given up. It counts as spent ({cost} credits) and is not ordered again.",
-}

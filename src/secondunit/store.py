@@ -3,23 +3,38 @@
 store/ab/abcd…/clip.mp4      what came back (still.png for a still; clip-2.mp4 … for more outputs)
 store/ab/abcd…/slate.json    the facts of the take, written last: with it the take is kept
 store/bad/abcd…-1/           what no longer matched its slate, set aside and never deleted
+
+A slate holds the hash of every file, and a seal, the hash of all else in it. A take whose slate is
+unsealed, whose files differ in a bit, or where a symlink, a FIFO or a folder stands for a file, is
+set aside; its ticket is in the ledger, so that it is fetched again and never ordered again by
+itself. Folders and files are for their owner alone: prompts and footage may be unreleased.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from secondunit.durable import beside, disk_trouble, sync
-from secondunit.errors import DiskTrouble
+from secondunit import keys
+from secondunit.durable import beside, disk_trouble, make_folder, opened_regular, sync
+from secondunit.errors import DiskTrouble, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SLATE_SCHEMA = 1
+
+LARGEST_SLATE = 4 << 20
+"""Bytes; a slate holds a prompt and some numbers, a few kB."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_NOT_A_FILE = {errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.ENXIO}
 
 
 @dataclass(frozen=True)
@@ -48,25 +63,22 @@ class Store:
         return self.root / key[:2] / key
 
     def get(self, key: str) -> Take | None:
-        """Return the take called `key` if it is here and whole; what is damaged is set aside."""
+        """Return the take called `key` if it is here and whole; what is damaged is set aside.
+
+        Raises DiskTrouble where the disk itself fails, UsageError where a newer Second Unit kept it.
+        """
         folder = self.folder(key)
         try:
-            slate = json.loads((folder / "slate.json").read_bytes())
-            whole = slate["key"] == key and all(_intact(folder, f) for f in slate["files"])
-            first = folder / slate["files"][0]["name"]
+            take = _take(folder, key)
+            if take and all(_intact(folder, facts) for facts in take.slate["files"]):
+                return take
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-            whole = False
-        except (NotADirectoryError, IsADirectoryError):
-            whole = False
         except OSError as error:
             raise DiskTrouble(
                 f"{folder} cannot be read ({error.strerror}). Repair the disk, then run again;"
                 " nothing is ordered in its place."
             ) from error
-        if whole:
-            return Take(key, first, slate)
         self._set_aside(folder)
         return None
 
@@ -74,11 +86,33 @@ class Store:
         """Say quickly whether a take is here, without reading its bytes again."""
         return (self.folder(key) / "slate.json").is_file()
 
+    def slates(self) -> Iterator[Take]:
+        """Yield each take that was ever kept, once, by its slate alone: its files are not read.
+
+        Slates that were set aside are included, because they still tell of a ticket; such takes have
+        no good files. What cannot be read is skipped.
+        """
+        told: set[str] = set()
+        for folder in (*sorted(self.root.glob("??/*")), *sorted(self.root.glob("bad/*"))):
+            key = folder.name.partition("-")[0]
+            try:
+                take = _take(folder, key)
+            except OSError:
+                continue
+            if take and key not in told:
+                told.add(key)
+                yield take
+
+    def is_empty(self) -> bool:
+        """Say quickly whether no take was ever kept here."""
+        return next(self.root.glob("*/*/slate.json"), None) is None
+
     def incoming(self, key: str, name: str) -> Path:
         """Return the path under which an output is to be written before `keep` is called."""
         folder = self.folder(key)
         with disk_trouble(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            for place in (self.root, folder.parent, folder):
+                make_folder(place, private=True)
         return folder / name
 
     def keep(self, key: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Take:
@@ -90,7 +124,8 @@ class Store:
             described = [_file(path) for path in files]
         slate = {"schema": SLATE_SCHEMA, "key": key, "files": described, **facts}
         with beside(folder / "slate.json") as part:
-            part.write_text(json.dumps(slate, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            text = json.dumps({**slate, "seal": _seal(slate)}, indent=2, ensure_ascii=False)
+            part.write_text(text + "\n", "utf-8")
         with disk_trouble(folder):
             sync(folder.parent)
             sync(self.root)
@@ -99,9 +134,9 @@ class Store:
     def _set_aside(self, folder: Path) -> None:
         bad = self.root / "bad"
         with disk_trouble(bad):
-            bad.mkdir(parents=True, exist_ok=True)
+            make_folder(bad, private=True)
             number = 1
-            while (target := bad / f"{folder.name}-{number}").exists():
+            while os.path.lexists(target := bad / f"{folder.name}-{number}"):
                 number += 1
             folder.rename(target)
 
@@ -112,15 +147,46 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _seal(slate: Mapping[str, Any]) -> str:
+    return hashlib.sha256(keys.canonical(slate)).hexdigest()
+
+
 def _file(path: Path) -> dict[str, Any]:
     return {"name": path.name, "size": path.stat().st_size, "sha256": digest(path)}
 
 
-def _intact(folder: Path, facts: Mapping[str, Any]) -> bool:
-    path = folder / facts["name"]
-    if path.name != facts["name"]:
-        return False
+def _take(folder: Path, key: str) -> Take | None:
+    """Read the slate of a take; None where it is damaged. Raises OSError, UsageError."""
+    if folder.is_symlink():
+        return None
     try:
-        return bool(path.stat().st_size == facts["size"] and digest(path) == facts["sha256"])
+        with opened_regular(folder / "slate.json", follow=False) as file:
+            slate = json.loads(file.read(LARGEST_SLATE))
+        sealed = slate.pop("seal") == _seal(slate) and slate["key"] == key
+        names = [facts["name"] for facts in slate["files"]]
+        sound = sealed and all(map(_NAME.fullmatch, names))
+        take, newer = Take(key, folder / names[0], slate), slate["schema"] > SLATE_SCHEMA
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return None
+    except OSError as error:
+        if error.errno in _NOT_A_FILE:
+            return None
+        raise
+    if sound and newer:
+        raise UsageError(
+            f"{folder} was kept by a newer Second Unit. Use that one. Nothing was ordered."
+        )
+    return take if sound else None
+
+
+def _intact(folder: Path, facts: Mapping[str, Any]) -> bool:
+    try:
+        with opened_regular(folder / facts["name"], follow=False) as file:
+            whole = os.fstat(file.fileno()).st_size == facts.get("size")
+            return whole and hashlib.file_digest(file, "sha256").hexdigest() == facts.get("sha256")
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno in _NOT_A_FILE:
+            return False
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from secondunit.errors import InDoubt, Lost, OverBudget, Refused, ShotError
@@ -16,6 +17,7 @@ PAID_ATTEMPTS = 3  # per take, whatever Prefect is set to do
 # Failures that may be tried again as a new order, by the start of their code; see
 # docs.dev.runwayml.com/errors/task-failures. No code at all means an error on the gateway's side.
 RETRIABLE = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
+DAY = timedelta(days=1)
 MODERATED = ("SAFETY", "INPUT_PREPROCESSING.SAFETY")
 
 
@@ -36,6 +38,25 @@ def is_held(orders: Sequence[Order]) -> bool:
         return False
     last = ended[-1]
     return last.state != "failed" or len(ended) >= attempts(last.failure_code, last.charged)
+
+
+def is_moderated(order: Order) -> bool:
+    """Say whether an order failed because of what it asks for; such orders are billed in full."""
+    return order.failure_code.startswith(MODERATED)
+
+
+def come_back_at(orders: Sequence[Order], model: str) -> str:
+    """Return when the day's number of a model may have room again: it counts 24 hours back."""
+    since = datetime.now(UTC) - DAY
+    ours = [
+        at
+        for o in orders
+        if o.model == model and o.state not in {"unsent", "rejected"}
+        and (at := datetime.fromisoformat(o.ordered_at)) > since
+    ]  # fmt: skip
+    if not ours:
+        return "within 24 hours"
+    return f"after {(min(ours) + DAY).astimezone():%H:%M on %d %B}"
 
 
 def _settle(file: str, shot: str) -> str:
@@ -75,7 +96,7 @@ def unfetched(order: Order, why: str, kind: type[ShotError] = ShotError) -> Shot
 def held(order: Order, file: str) -> Refused:
     """Return the error for a shot that is not sent again until a person changes or settles it."""
     cost = f"it cost {order.cost} credits" if order.cost else "it cost nothing"
-    if order.failure_code.startswith(MODERATED):
+    if is_moderated(order):
         why = "Held: moderated. Sending it again would cost again and endangers the account"
     else:
         why = "It is not sent again by itself"
@@ -83,6 +104,16 @@ def held(order: Order, file: str) -> Refused:
     return Refused(
         f"{order.shot} did not come back from {order.gateway}: {order.reason.rstrip('.')}{code};"
         f" {cost}. {why}. Change its prompt, pictures or seed, or run"
+        f" `secondunit settle {file} {order.shot!r} --resubmit`.",
+        shot=order.shot, ticket=order.ticket or "",
+    )  # fmt: skip
+
+
+def tried_out(order: Order, times: int, file: str) -> Refused:
+    """Return the error for a shot that failed as often as it may without asking a person."""
+    return Refused(
+        f"{order.shot} failed {times} times at {order.gateway}, last with: {order.reason}. It is not"
+        f" tried again by itself; change its prompt or seed, or run"
         f" `secondunit settle {file} {order.shot!r} --resubmit`.",
         shot=order.shot, ticket=order.ticket or "",
     )  # fmt: skip

@@ -203,7 +203,7 @@ def _stranger(visit: _Visit) -> Response | None:
         return error(403, "The backlot only answers to its own address.")
     if origin is not None and origin not in [f"http://{host}" for host in hosts]:
         return error(403, "Requests from other sites are refused.")
-    if visit.headers.get("sec-fetch-site") == "cross-site":
+    if visit.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return error(403, "Requests from other sites are refused.")
     return None
 

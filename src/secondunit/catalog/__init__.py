@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit.catalog.bodies import check
-from secondunit.catalog.shapes import Issue
+from secondunit.catalog.shapes import INLINE_LIMIT, Issue, fits_inline
 from secondunit.catalog.variants import Durations, Price, Variant, spoken
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CREDIT_USD",
     "ENDPOINTS",
+    "INLINE_LIMIT",
     "Catalog",
     "Durations",
     "Gateway",
@@ -29,6 +30,7 @@ __all__ = [
     "Price",
     "Variant",
     "Work",
+    "fits_inline",
     "load",
 ]
 
@@ -55,7 +57,8 @@ class Gateway:
 
     Requests go to `base_url + prefix + "/" + endpoint` with `version` as `X-Runway-Version`.
     `family` names the set of models on offer; a `free` gateway runs on this machine, at a port
-    that is known once it has started.
+    that is known once it has started. Not every one tells the `account`, takes `uploads` or lets a
+    ticket be taken back (`cancel`).
     """
 
     name: str
@@ -65,6 +68,9 @@ class Gateway:
     key_env: str
     family: str
     free: bool = False
+    account: bool = True
+    uploads: bool = True
+    cancel: bool = True
 
 
 @dataclass(frozen=True)

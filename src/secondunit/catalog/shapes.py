@@ -14,7 +14,8 @@ Path = tuple[str | int, ...]
 Shape = Callable[[Path, object], "Iterator[Issue]"]
 
 # Lengths of URIs are those of openapi.json in github.com/runwayml/openapi.
-_DATA_LIMIT = 5_242_880
+INLINE_LIMIT = 5_242_880
+"""Characters of a data URI at most, of whatever kind."""
 _UPLOAD_LIMIT = 5000
 _ADDRESS_LIMIT = 2048
 _URI_LEAST = 13
@@ -23,6 +24,11 @@ _TAG = re.compile(r"[a-z][a-z0-9_]{2,15}")
 _TASK = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HTTPS = re.compile(r"https://(?:[\w-]+\.)+[a-z][\w-]*(?::\d+)?(?:[/?#]\S*)?", re.IGNORECASE)
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\]):\d+(?:[/?#]\S*)?")
+
+
+def fits_inline(size: int, limit: int = INLINE_LIMIT) -> bool:
+    """Tell whether a file of `size` bytes can travel inside an order: base64 adds a third."""
+    return size * 4 // 3 + 64 <= limit
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,8 @@ def _data(path: Path, value: str, kind: str) -> Iterator[Issue]:
         yield Issue(path, "invalid_value", f"Expected data:{kind}/, got {shown(head)}.")
     elif not comma or not head.endswith(";base64") or not content:
         yield Issue(path, "invalid_value", "A data URI has to be data:<type>;base64,<content>.")
-    elif len(value) > _DATA_LIMIT:
-        size = f"{len(value)} characters; a data URI has at most {_DATA_LIMIT}. Upload the file."
+    elif len(value) > INLINE_LIMIT:
+        size = f"{len(value)} characters; a data URI has at most {INLINE_LIMIT}. Upload the file."
         yield Issue(path, "too_big", size)
 
 

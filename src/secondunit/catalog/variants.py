@@ -74,7 +74,8 @@ class Variant:
     or, with some partners, in words; empty where the field does not exist or is free. Lengths are
     in seconds, `prompt_limit` in UTF-16 code units, `aspect` is width / height of the picture or
     source. `min_pictures` and `max_pictures` bound `referenceImages`, `references` or `keyframes`;
-    `frames` and `loose` bound `promptImage` as a list: positions, and pictures without one.
+    `frames` and `loose` bound `promptImage` as a list: positions, and pictures without one. Of a
+    source, `source_used` seconds from its beginning are used; None means all of it.
     """
 
     model: str
@@ -91,6 +92,7 @@ class Variant:
     aspect: tuple[float, float] | None = None
     source_seconds: tuple[float, float] | None = None
     source_fps: float | None = None
+    source_used: float | None = None
     seed_limit: int | None = None
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     counts: Mapping[str, int] = field(default_factory=dict, hash=False)

@@ -66,7 +66,7 @@ class Board:
                 acreate_markdown_artifact(
                     f"# {text(self.plan.title)}\n\n{film.frames} frames,"
                     f" {float(film.seconds):.2f} s, {film.width}×{film.height}\n\n"
-                    f"[{text(film.path.name)}]({film.path.as_uri()}) in `{film.path.parent}`",
+                    f"[{text(film.path.name)}]({film.path.as_uri()}) in {text(str(film.path.parent))}",
                     key=self._key("film"),
                     description="The film",
                 )
@@ -79,7 +79,7 @@ class Board:
         return {
             "shot": text(step.shot),
             "order": step.kind,
-            "model": step.model,
+            "model": text(step.model),
             "seconds": step.seconds or "",
             "credits": "free" if self.plan.free else step.credits,
             "why": text(step.reason),
@@ -91,11 +91,11 @@ class Board:
         slate = (clip.slate if clip else None) or {}
         return {
             "shot": text(step.shot),
-            "model": step.model,
+            "model": text(step.model),
             "state": "here" if clip else "failed" if error else "not started",
             "credits": slate.get("credits_charged", ""),
             "seed": "" if step.seed is None else step.seed,
-            "file": str(clip.path) if clip else "",
+            "file": text(str(clip.path)) if clip else "",
             "note": text(str(error)) if error else "",
         }
 
@@ -109,5 +109,15 @@ async def _shown(artifact: Awaitable[Any]) -> Any:
 
 
 def text(words: str) -> str:
-    """Return words that a page shows as they are, whatever markup they hold."""
-    return re.sub(r"([\\`*_\[\]()|#!])", r"\\\1", html.escape(words, quote=False))
+    """Return words that a page shows as they are, whatever markup they hold, in one line.
+
+    No character that is not printable stays: not those that steer a terminal, nor those that turn
+    the direction of writing.
+    """
+    plain = " ".join("".join(c if c.isprintable() else " " for c in words).split())
+    marked = re.sub(r"([\\`*_\[\]()|#!~$])", r"\\\1", html.escape(plain, quote=False))
+    # what opens a list, a heading's underline or a rule, and what makes a link of a bare address
+    marked = re.sub(
+        r"^([-+=]|\d+(?=[.)]))", lambda sign: f"&#{ord(sign[0][0])};{sign[0][1:]}", marked
+    )
+    return re.sub(r":(?=//)|(?<=www)\.|@", lambda sign: f"&#{ord(sign[0])};", marked)

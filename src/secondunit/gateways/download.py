@@ -9,10 +9,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+import httpcore
 import httpx
 
 from secondunit.durable import beside
 from secondunit.errors import Spoiled, Unreachable
+from secondunit.gateways.addresses import HERE, Vetted, is_public
+from secondunit.redaction import guard_logs
 
 if TYPE_CHECKING:
     import ssl
@@ -35,13 +38,32 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def client() -> httpx.AsyncClient:
-    """Return a client for media: no key, no cookies, no proxy, nothing compressed."""
+class _Guarded(httpx.AsyncHTTPTransport):
+    """httpx's own transport, over connections that `Vetted` makes."""
+
+    def __init__(self, network: httpcore.AsyncNetworkBackend) -> None:
+        super().__init__(verify=certificates(), trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=certificates(),
+            max_connections=100,
+            max_keepalive_connections=20,
+            keepalive_expiry=5.0,
+            network_backend=network,
+        )
+
+
+def client(network: httpcore.AsyncNetworkBackend | None = None) -> httpx.AsyncClient:
+    """Return a client for media: no key, no cookies, no proxy, nothing compressed.
+
+    It connects through `network`, by default to public addresses and this machine alone. The
+    links it follows are as good as keys, and kept out of every log.
+    """
+    guard_logs()
     return httpx.AsyncClient(
         headers={"Accept-Encoding": "identity", "User-Agent": "secondunit"},
         follow_redirects=False,
         trust_env=False,
-        verify=certificates(),
+        transport=_Guarded(network or Vetted()),
         timeout=TIMEOUT,
     )
 
@@ -101,16 +123,23 @@ def read(url: str) -> httpx.URL:
 def vet(url: str, *, loopback: bool) -> None:
     """See that an address named by the gateway may be used. Raises Spoiled.
 
-    It has to be https, or on this machine when the gateway itself is there (`loopback`).
+    It has to be https at its own port on a public host, or on this machine when the gateway itself
+    is there (`loopback`). What a name stands for is judged when it is looked up, by `Vetted`.
     """
     parts = read(url)
-    here = parts.host in {"localhost", "127.0.0.1", "::1"}
-    secure = parts.scheme == "https" and (loopback or not here)
-    if secure or (loopback and here and parts.scheme == "http"):
+    if parts.host in HERE:
+        if loopback and parts.scheme in {"http", "https"}:
+            return
+    elif parts.scheme == "https" and parts.port is None and not _is_literal_within(parts.host):
         return
     raise Spoiled(
         "The gateway named an address that is neither https nor its own machine; it was not used."
     )
+
+
+def _is_literal_within(host: str) -> bool:
+    """Say whether a host is an address, and none of the public ones."""
+    return (":" in host or host.replace(".", "").isdigit()) and not is_public(host)
 
 
 async def _save(answer: httpx.Response, part: Path, limit: int) -> None:

@@ -10,18 +10,17 @@ import asyncio
 import ipaddress
 import json
 import random
-import socket
-import threading
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 
+from secondunit.catalog import INLINE_LIMIT
 from secondunit.errors import ShotError, Unreachable, UsageError
 from secondunit.gateways import download
-from secondunit.gateways.answers import account, outcome, progress, said
+from secondunit.gateways.answers import account, outcome, progress, said, unknown
+from secondunit.gateways.deadline import ANSWER_LIMIT, bounded, first_bytes
 from secondunit.ports import Account, Doubtful, NotSent, Outcome, Progress
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ CREATE_TIMEOUT = httpx.Timeout(120, connect=5)  # long: a timeout is dear, waiti
 CREATE_LIMIT = 180.0  # seconds for all of an order: a timeout of httpx only bounds each read
 READ_TIMEOUT = httpx.Timeout(30, connect=5)
 READ_LIMIT = 60.0  # the same for a question
-INLINE_LIMIT = 5_242_880  # characters of a data URI: runwayml/openapi, maxLength of every input
-ANSWER_LIMIT = 8 << 20  # bytes of any answer that is not media; no more is read
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -98,6 +95,7 @@ class WireGateway:
         self.slow = not is_loopback(base.host)
         self._where = f"{base.scheme}://{base.netloc.decode()}"
         self._label_shots = label_shots
+        self._address = address
         self._credentials = credentials
         shared: dict[str, Any] = {
             "base_url": base,
@@ -137,23 +135,25 @@ class WireGateway:
 
     def _post(self, endpoint: str, body: Mapping[str, Any], headers: dict[str, str]) -> _Answer:
         with (
-            _bounded(CREATE_LIMIT) as trace,
+            bounded(CREATE_LIMIT) as trace,
             self._lane.stream(
                 "POST", endpoint, json=body, headers=headers, extensions={"trace": trace}
             ) as answer,
         ):
-            return self._answer(answer, _first_bytes(answer.iter_bytes()))
+            return self._answer(answer, first_bytes(answer.iter_bytes()))
 
     def evidence(self) -> Account | None:
         """Return the account just before an order; see `Gateway.evidence`. Blocks."""
+        if not self._address.account:
+            return None
         try:
             with (
-                _bounded(READ_LIMIT) as trace,
+                bounded(READ_LIMIT) as trace,
                 self._lane.stream(
                     "GET", "organization", timeout=READ_TIMEOUT, extensions={"trace": trace}
                 ) as response,
             ):
-                answer = self._answer(response, _first_bytes(response.iter_bytes()))
+                answer = self._answer(response, first_bytes(response.iter_bytes()))
         except NEVER_SENT as error:
             raise Unreachable(f"{self._where} cannot be reached ({_cause(error)}).") from None
         except httpx.HTTPError:
@@ -169,7 +169,13 @@ class WireGateway:
         """Take back a ticket that has not begun. Raises Unreachable when nobody knows if it was.
 
         A finished ticket loses its output by this (runwayml 5.24.0, tasks.delete): ask first.
+        Raises UsageError where the gateway cannot.
         """
+        if not self._address.cancel:
+            raise UsageError(
+                f"{self.name} takes no ticket back, so {ticket} goes on and is charged. Nothing was"
+                " sent. Run `secondunit shoot` again to fetch what it makes."
+            )
         answer = await self._read("DELETE", f"tasks/{quote(ticket, safe='')}")
         if answer.status != httpx.codes.NOT_FOUND and not 200 <= answer.status < 300:
             raise ShotError(f"{self._where} does not cancel {ticket}: {said(answer.content)}.")
@@ -177,15 +183,24 @@ class WireGateway:
     async def poll(self, ticket: str) -> Progress | None:
         """Ask for a ticket once; None where the gateway does not know it.
 
-        Raises Unreachable when no usable answer came, UsageError when the key is refused.
+        Raises Unreachable when no usable answer came, UsageError when the key is refused, ShotError
+        when the question is.
         """
-        answer = await self._read("GET", f"tasks/{quote(ticket, safe='')}")
-        if answer.status == httpx.codes.NOT_FOUND:
+        answer = await self._heard("GET", f"tasks/{quote(ticket, safe='')}")
+        if answer.status == httpx.codes.NOT_FOUND or unknown(answer.content):
             return None
+        if 300 <= self._served(answer).status < 500:
+            raise ShotError(
+                f"{self._where} does not tell of ticket {ticket}: it answers {answer.status},"
+                f" {said(answer.content)}. The ticket stays open and is not ordered again; run again"
+                " to go on with it."
+            )
         return progress(self._json(answer))
 
     async def account(self) -> Account | None:
         """Return credits left and slots by model; None where the gateway does not tell."""
+        if not self._address.account:
+            return None
         answer = await self._patient("GET", "organization")
         if answer.status in {404, 405, 501}:
             return None
@@ -194,7 +209,16 @@ class WireGateway:
     # --- files --------------------------------------------------------------------------------
 
     async def upload(self, data: bytes, filename: str, mime: str) -> str:
-        """Lend the gateway a file of 512 bytes to 200 MB for 24 hours; return its runway:// URI."""
+        """Lend the gateway a file of 512 bytes to 200 MB for 24 hours; return its runway:// URI.
+
+        Raises UsageError where the gateway takes none, Unreachable.
+        """
+        if not self._address.uploads:
+            raise UsageError(
+                f"{filename} has {len(data) / 1e6:.1f} MB, and {self.name} takes no uploads: an order"
+                f" carries {INLINE_LIMIT * 3 // 4 / 1e6:.1f} MB at most. Make it smaller or shorter,"
+                " or name an https link to it. Nothing was ordered for this shot."
+            )
         for attempt in range(1, 4):
             slot = self._json(
                 await self._patient("POST", "uploads", {"filename": filename, "type": "ephemeral"})
@@ -241,14 +265,21 @@ class WireGateway:
         return await self._read(method, path, body)
 
     async def _read(self, method: str, path: str, body: Any = None) -> _Answer:
+        return self._served(await self._heard(method, path, body))
+
+    async def _heard(self, method: str, path: str, body: Any = None) -> _Answer:
         try:
             async with asyncio.timeout(READ_LIMIT):
                 answer = await self._asked(method, path, body)
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unreachable(f"No answer from {self._where} ({_cause(error)}).") from None
-        status = answer.status
-        if status == httpx.codes.UNAUTHORIZED:
+        if answer.status == httpx.codes.UNAUTHORIZED:
             raise self._locked_out(answer)
+        return answer
+
+    def _served(self, answer: _Answer) -> _Answer:
+        """Return an answer unless the gateway is too busy or broken. Raises Unreachable."""
+        status = answer.status
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise Unreachable(f"{self._where} answers {status}: {said(answer.content)}.")
         return answer
@@ -285,41 +316,6 @@ class WireGateway:
     def _pause(self, attempt: int) -> float:
         longest = min(30.0, (1.0 if self.slow else 0.05) * 2.0**attempt)
         return longest / 2 * random.uniform(1.0, 2.0)  # noqa: S311  spreads load, guards nothing
-
-
-def _first_bytes(chunks: Iterator[bytes]) -> bytes:
-    """Read an answer that is not media; no more of it than makes sense."""
-    content = b""
-    for chunk in chunks:
-        content += chunk
-        if len(content) > ANSWER_LIMIT:
-            break
-    return content
-
-
-@contextmanager
-def _bounded(seconds: float) -> Iterator[Any]:
-    """Give a trace for a request of httpx, whose connection is cut after so many seconds.
-
-    A server that sends one byte a minute would otherwise keep the lane for ever.
-    """
-    streams: list[Any] = []
-
-    def trace(event: str, facts: Mapping[str, Any]) -> None:
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            streams.append(facts["return_value"])
-
-    def cut() -> None:
-        with suppress(OSError, IndexError, AttributeError):
-            streams[-1].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield trace
-    finally:
-        timer.cancel()
 
 
 def is_loopback(host: str) -> bool:

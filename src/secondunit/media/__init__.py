@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import IO, TYPE_CHECKING, Literal
 
+from secondunit.durable import opened_regular
 from secondunit.errors import CutError, Spoiled
 from secondunit.media.facts import MAX_PIXELS, Facts, probe
 from secondunit.media.sniff import CALLED, sniff, sniff_file, spoiled
@@ -53,8 +54,8 @@ def verify(path: Path, *, expect: Expectation | None = None) -> tuple[Facts, tup
     """Decode all of a clip, strictly; return its facts and a warning for each thing doubtful.
 
     Damaged frames, and fewer frames than packets, raise Spoiled. What is merely not as ordered
-    (`expect`), black or frozen was paid for, and is a sentence to show. Five
-    seconds of 720p take a processor half a second.
+    (`expect`), or black, frozen or noise (see `frames.Look`), was paid for, and is a sentence to
+    show. Five seconds of 720p take a processor half a second.
     """
     from secondunit.media.frames import Look, shown
     from secondunit.media.sound import decoded
@@ -117,7 +118,7 @@ def picture_facts(path: Path) -> PictureFacts:
     kind = sniff_file(path, "picture")
     if kind not in ("png", "jpeg", "webp"):
         raise spoiled(path, f"it is {CALLED[kind]}, and not PNG, JPEG or WebP", "picture")
-    with path.open("rb") as file:
+    with opened_regular(path) as file:
         width, height = _decode_picture(path, file, kind)
     return PictureFacts(kind, width, height, path.stat().st_size)
 

@@ -23,8 +23,13 @@ MAX_PIXELS = 40_000_000
 """Larger pictures and frames are refused before they are decoded; 8K video has 33 million."""
 
 _DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska"}
-# ffmpeg would decode a frame to guess what our first one will tell: a tenth of a second a minute
-_CAREFUL = {"protocol_whitelist": "file", "skip_frame": "all"}
+_CAREFUL = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,matroska",
+    "enable_drefs": "0",  # an MP4 may name other files that hold its samples
+    # ffmpeg would decode a frame to guess what our first one will tell: a tenth of a second a minute
+    "skip_frame": "all",
+}
 _JITTER = Fraction(1, 900)  # seconds
 _RATES = {Fraction(n) for n in (24, 25, 30, 48, 50, 60)} | {
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)
@@ -79,7 +84,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """Open a clip for reading, but only a vetted container by its own demuxer from local disk.
 
     A text that names other files (DASH, HLS, concat, SDP) never reaches ffmpeg, so nothing is
-    fetched in its name. Raises Spoiled.
+    fetched in its name; nor is a file that an MP4 says its samples lie in. Raises Spoiled.
     """
     import av
 

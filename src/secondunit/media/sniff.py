@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from typing import IO, TYPE_CHECKING, Literal
 
+from secondunit.durable import opened_regular
 from secondunit.errors import DiskTrouble, Spoiled
 
 if TYPE_CHECKING:
@@ -75,13 +77,15 @@ def _text(head: bytes) -> Kind:
 def sniff_file(path: Path, thing: str = "video") -> Kind:
     """Tell what the file at `path` is. Raises Spoiled where there is none, or DiskTrouble."""
     try:
-        with path.open("rb") as file:
+        with opened_regular(path) as file:
             return sniff(file.read(HEAD))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise spoiled(path, "there is no such file", thing) from error
     except (IsADirectoryError, PermissionError) as error:
         raise spoiled(path, f"it cannot be read ({error.strerror})", thing) from error
     except OSError as error:
+        if error.errno in {errno.EINVAL, errno.ENXIO}:
+            raise spoiled(path, "it is a pipe or a device", thing) from error
         raise DiskTrouble(f"{path} cannot be read: {error.strerror}. Look at the disk.") from error
 
 
@@ -90,7 +94,7 @@ def cut_short(path: Path, kind: Kind) -> bool:
 
     ffmpeg reads such a file as far as it goes, often without a word.
     """
-    with path.open("rb") as file:
+    with opened_regular(path) as file:
         announced = _boxes_end(file) if kind in ("mp4", "mov") else _segment_end(file.read(HEAD))
     return announced > path.stat().st_size
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from secondunit.document import suggest
 from secondunit.errors import Spoiled, UsageError
+from secondunit.plan.metadata import told_by_footage, told_by_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SIZE_LIMIT = 200 * 1024 * 1024  # bytes; an ephemeral upload, docs.dev.runwayml.com/assets/uploads
 LINK = re.compile(r"https?://", re.IGNORECASE)
@@ -29,6 +32,10 @@ MIME = {
     "mkv": "video/x-matroska",
 }
 
+FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+PASSING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+HANDLES = Path("/proc/self/fd")  # where Linux lets a file that is open be opened again
+
 Kind = Literal["picture", "footage"]
 
 
@@ -41,7 +48,8 @@ class Asset:
     """One file, as it was when it was read: `sha256` names its bytes, `size` counts them.
 
     `width` and `height` are pixels as displayed; `seconds` and `fps` are None for a picture;
-    `sharpness` is the spread of a picture's edges, 0 for a flat field, None for footage.
+    `sharpness` is the spread of a picture's edges, 0 for a flat field, None for footage. `tells` is
+    what the file says of people besides its picture, in words: "where it was taken", "its author".
     """
 
     path: Path
@@ -54,13 +62,32 @@ class Asset:
     seconds: float | None = None
     fps: float | None = None
     sharpness: float | None = None
+    tells: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """The remark on a file that `tells` something, with the command that makes it silent."""
+        name = shlex.quote(self.path.name)
+        if self.kind == "picture":
+            strip = f"`exiftool -all= -tagsfromfile @ -orientation -icc_profile {name}`"
+        else:
+            strip = f"`ffmpeg -i {name} -map_metadata -1 -c copy stripped-{name.lstrip('-')}`"
+        return f"the file says {' and '.join(self.tells)}, which leaves with it. Strip it: {strip}."
 
     def data(self) -> bytes:
-        """Return the bytes. Raises BadAsset when they are no longer those that were planned."""
-        data = self.path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise BadAsset(f"{self.path.name} changed after the plan was made. Run again.")
-        return data
+        """Return the bytes. Raises BadAsset when they are no longer those that were planned.
+
+        Whatever may lie at the path by now, only bytes that were measured leave; a pipe or a
+        device in its place is never waited for.
+        """
+        handle = os.open(self.path, FLAGS)
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if stat.S_ISREG(facts.st_mode) and facts.st_size == self.size:
+                data = file.read(self.size + 1)
+                if hashlib.sha256(data).hexdigest() == self.sha256:
+                    return data
+        raise BadAsset(f"{self.path.name} changed after the plan was made. Run again.")
 
 
 @dataclass
@@ -88,18 +115,24 @@ class Library:
     def _look(self, name: str, kind: Kind) -> Asset | BadAsset:
         path = self.folder
         try:
-            path = self._allowed(name)
-            size, digest = _read_once(path, name)
-            return _measured(path, kind, size, digest)
+            path, root = self._allowed(name)
+            with _opened(path, root.resolve(), name) as handle:
+                size, digest = _hashed(handle, name)
+                # what is measured is what was hashed, even if another file takes the name meanwhile
+                same = HANDLES / str(handle) if HANDLES.exists() else path
+                return _measured(path, same, kind, size, digest)
         except BadAsset as bad:
             return bad
         except OSError as error:
             reason = (error.strerror or "error").lower()
             return BadAsset(f"{name[:80]} cannot be read: {reason}. Correct the name or the file.")
         except Spoiled as bad:
-            return BadAsset(str(bad).replace(str(path), name))
+            return BadAsset(
+                re.sub(rf"{re.escape(str(path))}|{HANDLES}/\d+", lambda _: name, str(bad))
+            )
 
-    def _allowed(self, name: str) -> Path:
+    def _allowed(self, name: str) -> tuple[Path, Path]:
+        """Return where a name leads, and the folder that allows it."""
         if SCHEME.match(name) or "\0" in name or not name.strip():
             raise BadAsset(
                 f"{name[:80]!r} is not a path below the shot list's folder. Copy the file there,"
@@ -110,7 +143,7 @@ class Library:
             if path.is_relative_to(root):
                 if not _resolved(path, name).is_relative_to(root.resolve()):
                     raise BadAsset(f"{name} is a link that leads out of {root}. Copy the file in.")
-                return path
+                return path, root
         raise BadAsset(
             f"{name} lies outside {self.folder}, and only files below it may be sent."
             f" Copy it in, or allow its folder with `--root {path.parent}`."
@@ -124,21 +157,35 @@ def _resolved(path: Path, name: str) -> Path:
         raise BadAsset(f"{name} is a link that leads back to itself. Copy the file in.") from None
 
 
-def _read_once(path: Path, name: str) -> tuple[int, str]:
-    """Return size and hash of a regular file. Never blocks on a pipe or a device."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        handle = os.open(path, flags)
-    except FileNotFoundError:
-        raise BadAsset(_missing(path, name)) from None
-    try:
-        facts = os.fstat(handle)
-        if reason := _unfit(facts):
-            raise BadAsset(f"{name} {reason}")
-        with open(handle, "rb", closefd=False) as file:
-            return facts.st_size, hashlib.file_digest(file, "sha256").hexdigest()
-    finally:
-        os.close(handle)
+@contextmanager
+def _opened(path: Path, root: Path, name: str) -> Iterator[int]:
+    """Open what `path` leads to below `root`, part by part and through no link.
+
+    The links on its way were judged before; one that appears since is not followed.
+    """
+    parts = _resolved(path, name).relative_to(root).parts
+    with ExitStack() as stack:
+        folder = os.open(root, PASSING)
+        stack.callback(os.close, folder)
+        try:
+            for part in parts[:-1]:
+                folder = os.open(part, PASSING, dir_fd=folder)
+                stack.callback(os.close, folder)
+            last = parts[-1] if parts else "."
+            handle = os.open(last, FLAGS | os.O_NOFOLLOW, dir_fd=folder)
+        except FileNotFoundError:
+            raise BadAsset(_missing(path, name)) from None
+        stack.callback(os.close, handle)
+        yield handle
+
+
+def _hashed(handle: int, name: str) -> tuple[int, str]:
+    """Return size and hash of a regular file."""
+    facts = os.fstat(handle)
+    if reason := _unfit(facts):
+        raise BadAsset(f"{name} {reason}")
+    with open(handle, "rb", closefd=False) as file:
+        return facts.st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unfit(facts: os.stat_result) -> str:
@@ -163,11 +210,12 @@ def _missing(path: Path, name: str) -> str:
     return f"there is no file `{name}`.{hint}"
 
 
-def _measured(path: Path, kind: Kind, size: int, digest: str) -> Asset:
+def _measured(path: Path, same: Path, kind: Kind, size: int, digest: str) -> Asset:
+    """Measure the file at `path`, read by way of `same`."""
     from secondunit import media
 
     if kind == "picture":
-        picture = media.picture_facts(path)
+        picture = media.picture_facts(same)
         return Asset(
             path,
             kind,
@@ -176,9 +224,10 @@ def _measured(path: Path, kind: Kind, size: int, digest: str) -> Asset:
             MIME[picture.format],
             picture.width,
             picture.height,
-            sharpness=_sharpness(path),
+            sharpness=_sharpness(same),
+            tells=told_by_picture(same),
         )
-    facts = media.probe(path)
+    facts = media.probe(same)
     return Asset(
         path,
         kind,
@@ -189,6 +238,7 @@ def _measured(path: Path, kind: Kind, size: int, digest: str) -> Asset:
         facts.height,
         seconds=float(facts.seconds),
         fps=float(facts.fps),
+        tells=told_by_footage(same),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from secondunit.catalog import INLINE_LIMIT, fits_inline
 from secondunit.catalog.shapes import uri
-from secondunit.plan import File, Link
+from secondunit.plan import File, Link, Made
 from secondunit.plan.assets import LINK, Asset, BadAsset
 from secondunit.plan.orders import OrderDesk, Unroutable
 from secondunit.shotlist import brief
@@ -15,11 +17,12 @@ from secondunit.shotlist.language import MAX_REFERENCES
 
 if TYPE_CHECKING:
     from secondunit.document import Where
-    from secondunit.plan import Input
+    from secondunit.plan import Input, Step
     from secondunit.plan.assets import Kind, Library
     from secondunit.shotlist import Shot
 
 SMALL_SIDE = 640  # pixels; guidance for pictures, docs.dev.runwayml.com/assets/inputs
+INLINE_MB = f"{INLINE_LIMIT * 3 // 4 // 100_000 / 10:g}"  # of a file; base64 adds a third to it
 BLURRED = 4.0  # spread of edges below which a photograph looks out of focus; measured on samples
 
 
@@ -66,11 +69,40 @@ class Lookbook:
             )
         return Link(address)
 
+    def sent(self, asset: Asset, where: Where) -> File:
+        """Return a file as it goes into an order. Raises Unroutable when it cannot travel there."""
+        if self._takes_uploads or fits_inline(asset.size):
+            return File(asset)
+        raise self.desk.fail(
+            where,
+            f"{asset.path.name} has {math.ceil(asset.size / 1e5) / 10:g} MB; {self.desk.gateway}"
+            f" takes no uploads, and an order carries {INLINE_MB} MB at most. Make it smaller, or"
+            " name an https link to it.",
+        )
+
+    def clip_of(self, upstream: Step, where: Where) -> File | Made:
+        """Return the clip of another shot as it goes into an order. Raises Unroutable."""
+        if upstream.own:
+            return self.sent(upstream.own, where)
+        if not self._takes_uploads:
+            self.desk.remark(
+                where,
+                "may-not-fit",
+                f"{self.desk.gateway} takes no uploads, and an order carries {INLINE_MB} MB at most."
+                f" Whether the clip of {upstream.shot} fits is known once it is made and paid for.",
+            )
+        return Made(upstream.key, "clip")
+
+    @property
+    def _takes_uploads(self) -> bool:
+        return self.desk.catalog.gateways[self.desk.gateway].uploads
+
     def picture(self, name: str, where: Where, tag: str | None = None) -> Sent:
         """Return a picture as it is sent, and remark on one that guides poorly. Raises Unroutable."""
         if LINK.match(name):
             return Sent(self.link(name, "image", where), where, tag)
         asset = self.file(name, "picture", where)
+        sent = self.sent(asset, where)
         if min(asset.width, asset.height) < SMALL_SIDE:
             self.desk.remark(
                 where,
@@ -84,7 +116,7 @@ class Lookbook:
                 "blurred-reference",
                 "the picture looks blurred or empty; the model will copy that. Use a sharp one.",
             )
-        return Sent(File(asset), where, tag, (asset.width, asset.height))
+        return Sent(sent, where, tag, (asset.width, asset.height))
 
     def own(self, shot: Shot) -> list[Sent]:
         """Return the pictures that the shot itself names to say what it should look like."""

@@ -36,13 +36,23 @@ class OrderDesk:
     """Writes out orders for shots, and notes what is wrong or doubtful about them."""
 
     def __init__(
-        self, shotlist: ShotList, catalog: Catalog, gateway: str, models: Mapping[str, str]
+        self,
+        shotlist: ShotList,
+        catalog: Catalog,
+        gateway: str,
+        models: Mapping[str, str],
+        prices: Mapping[str, int] | None = None,
     ) -> None:
-        """Order from `gateway`; `models` names the model for each kind of work."""
+        """Order from `gateway`; `models` names the model for each kind of work.
+
+        `prices` are what a user states: credits for a call, by gateway and model.
+        """
         self.shotlist = shotlist
         self.catalog = catalog
         self.gateway = gateway
         self.models = models
+        self.prices = prices or {}
+        self.unpriced: set[str] = set()
         self.problems: list[Problem] = []
         self.doubts: list[Problem] = []
 
@@ -143,7 +153,7 @@ class OrderDesk:
         with suppress(Unroutable):
             self._check_prompt(shot, variant, text)
         with suppress(Unroutable):
-            if variant.ratios and "videoUri" not in body:
+            if variant.ratios and ("videoUri" not in body or shot.owns("ratio")):
                 body["ratio"] = ratio or self._pixels(shot, variant)
                 size = pixels(body["ratio"]) or size
         with suppress(Unroutable):
@@ -170,8 +180,26 @@ class OrderDesk:
             seed=seed,
             seconds=None if kind == "still" else length,
             size=size,
-            credits=variant.credits(body, seconds),
+            credits=self._credits(shot, variant, body, seconds),
         )
+
+    def _credits(
+        self, shot: Shot, variant: Variant, body: Mapping[str, Any], seconds: float | None
+    ) -> int | None:
+        """Return the most this order may cost: as the user states it, else by the catalogue."""
+        name = f"{self.gateway}.{variant.model}"
+        credits_ = self.prices.get(name, variant.credits(body, seconds))
+        free = self.catalog.gateways[self.gateway].free
+        if credits_ is None and not free and name not in self.unpriced:
+            self.unpriced.add(name)
+            self.remark(
+                shot.at("model") if shot.spec.model == variant.model else shot.where,
+                "unknown-price",
+                f"no price is published for {variant.model} at {self.gateway}, and without one it"
+                " is not ordered. State what a call costs you in settings.toml, under `[prices]`:"
+                f' `"{name}" = "$…"`.',
+            )
+        return credits_
 
     def _moderation(self, shot: Shot, variant: Variant) -> dict[str, Any]:
         chosen = shot.spec.moderation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -50,12 +50,17 @@ QUALITIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line may say of a plan; None leaves it to the shot list."""
+    """What the user may say of a plan beside the shot list; None leaves it to the shot list.
+
+    `prices` are credits for one call, by gateway and model (`cometapi.gen4_aleph`); they win over
+    the catalogue's.
+    """
 
     gateway: str | None = None
     quality: str | None = None
     roots: Sequence[Path] = ()
     today: date | None = None
+    prices: Mapping[str, int] = field(default_factory=dict)
 
 
 def compile_plan(shotlist: ShotList, choices: Choices | None = None) -> Plan:
@@ -75,7 +80,8 @@ class _Planner:
         self.quality = choices.quality or shotlist.quality or DEFAULT_QUALITY
         self.today = choices.today
         library = Library(shotlist.document.folder, choices.roots)
-        self.desk = OrderDesk(shotlist, self.catalog, self.gateway, self._models(choices))
+        models = self._models(choices)
+        self.desk = OrderDesk(shotlist, self.catalog, self.gateway, models, choices.prices)
         self.router = Router(self.desk, library)
         self.stuck: set[str] = set()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit import keys
 from secondunit.document import suggest
-from secondunit.plan import File, Made, Step
+from secondunit.plan import Made, Step
 from secondunit.plan.assets import LINK
 from secondunit.plan.lookbook import Lookbook, Sent
 from secondunit.plan.orders import OrderDesk, Unroutable
@@ -200,16 +200,30 @@ class Router:
         where = shot.at("source")
         if _composed(name) in self.names or self._cannot_be_file(name):
             upstream = self._upstream(shot, name, "source")
-            what = File(upstream.own) if upstream.own else Made(upstream.key, "clip")
+            what = self.looks.clip_of(upstream, where)
             source = Footage(what, upstream.shot, upstream.seconds, upstream.size)
         elif LINK.match(name):
             source = Footage(self.looks.link(name, "video", where), "a linked video")
         else:
             asset = self.looks.file(name, "footage", where)
-            source = Footage(File(asset), name, asset.seconds, (asset.width, asset.height))
+            size = (asset.width, asset.height)
+            source = Footage(self.looks.sent(asset, where), name, asset.seconds, size)
         variant = self.desk.variant(shot, "edit", "video_to_video")
         self.desk.check_source(shot, variant, source.what, source.seconds, source.size)
-        return self._edit_order(shot, text, variant, source)
+        return self._edit_order(shot, text, variant, self._used(shot, variant, source))
+
+    def _used(self, shot: Shot, variant: Variant, source: Footage) -> Footage:
+        """Return a source as far as it is used, and remark on what is dropped of it."""
+        used = variant.source_used
+        if source.seconds is None or used is None or source.seconds <= used:
+            return source
+        self.desk.remark(
+            shot.at("source"),
+            "source-cut",
+            f"{variant.model} uses the first {used:g} s of a source, and this one lasts"
+            f" {source.seconds:.1f} s. To keep the rest, cut it into pieces.",
+        )
+        return replace(source, seconds=used)
 
     def _cannot_be_file(self, name: str) -> bool:
         """Say whether `sh10` is a misspelt shot rather than a file that is missing."""
@@ -230,7 +244,8 @@ class Router:
         }
         if looks:
             body |= self._edit_looks(variant, looks)
-        size = source.size
+        of_its_own = variant.takes("videoUri") and variant.ratios  # the gateway chooses among them
+        size = None if of_its_own else source.size
         if shot.owns("ratio") and variant.takes("targetAspectRatio"):
             body["targetAspectRatio"] = self.desk.word(shot, variant)
             size = None  # what it paints around the picture decides

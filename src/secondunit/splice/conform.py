@@ -10,11 +10,11 @@ import numpy as np
 
 from secondunit.cut import WHOLE, length, nearest, sample_at, trimmed
 from secondunit.durable import beside
-from secondunit.errors import CutError
+from secondunit.errors import CutError, Spoiled
 from secondunit.media.facts import probe
-from secondunit.media.frames import Upright, paced
+from secondunit.media.frames import Upright, paced, shown
 from secondunit.media.h264 import open_stream
-from secondunit.media.sound import Track, heard
+from secondunit.media.sound import Track, decoded, heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,9 @@ def conform(source: Path, out: Path, profile: Profile, trim: Trim = WHOLE) -> Fa
     """Write the used part of `source` to `out` as the film needs it, and return what it is now.
 
     The number of frames is exact. A picture of another shape is laid over black. Sound becomes
-    lossless stereo at the film's rate, of the picture's length to the sample. `out` appears whole
-    or not at all, so this may be killed at any time. Raises Spoiled, CutError (an impossible trim,
-    or HDR), DiskTrouble.
+    lossless stereo at the film's rate, of the picture's length to the sample. `out` appears whole,
+    read back and strictly decoded, or not at all, so this may be killed at any time. Raises Spoiled,
+    CutError (an impossible trim, or HDR), DiskTrouble.
     """
     facts = probe(source)
     _refuse_hdr(source, facts)
@@ -48,12 +48,23 @@ def conform(source: Path, out: Path, profile: Profile, trim: Trim = WHOLE) -> Fa
     with beside(out) as part:
         with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
             _write(clip, source, facts, profile, first, count)
+        return _read_back(part, source, count)
+
+
+def _read_back(part: Path, source: Path, count: int) -> Facts:
+    """Decode strictly what was just written: from here on it is only copied, packet by packet."""
+    try:
         made = probe(part, least=1)
-        if made.frames != count:
-            raise CutError(
-                f"{source} became {made.frames} frames instead of {count} when it was conformed. "
-                "Nothing was paid for this; run the same command again."
-            )
+        frames = sum(1 for _ in shown(part, made))
+        for _ in decoded(part):
+            pass
+    except Spoiled:
+        frames = -1
+    if frames != count:
+        raise CutError(
+            f"{source} was conformed, and what is on the disk is not what was written. Nothing was "
+            "paid for this; run the same command again, and look at the disk if it happens twice."
+        )
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from secondunit.ports import Gateway, Watcher
     from secondunit.store import Store
 
+LENT = 23 * 3600.0  # seconds; an upload is good for 24 hours (runwayml 5.24.0, uploads)
 MIME = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
 
@@ -31,7 +33,7 @@ class Inputs:
         self.gateway = gateway
         self.store = store
         self.watcher = watcher
-        self._lent: dict[str, str] = {}
+        self._lent: dict[str, tuple[str, float]] = {}  # by hash: URI, and until when it is good
 
     async def body(self, step: Step, request: Request) -> dict[str, Any]:
         """Return the body as it is sent, with a URI wherever the plan has an input."""
@@ -49,10 +51,12 @@ class Inputs:
         if len(data) * 4 // 3 + 64 <= self.gateway.inline_limit:
             return f"data:{mime};base64,{base64.b64encode(data).decode()}"
         digest = hashlib.sha256(data).hexdigest()
-        if digest not in self._lent:
+        uri, until = self._lent.get(digest, ("", 0.0))
+        if time.monotonic() >= until:
             self.watcher.saw(step.shot, "uploading", name)
-            self._lent[digest] = await self.gateway.upload(data, name, mime)
-        return self._lent[digest]
+            uri = await self.gateway.upload(data, name, mime)
+            self._lent[digest] = uri, time.monotonic() + LENT
+        return uri
 
     def _bytes(self, given: File | Made) -> tuple[bytes, str, str]:
         if isinstance(given, File):

@@ -1,0 +1,197 @@
+"""Decisions about orders that a person makes: settle what is in doubt, cancel what is queued."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from secondunit import books
+from secondunit.crew import Settings, gateway_for
+from secondunit.errors import OverBudget, ShotError, UsageError
+from secondunit.plan import dollars
+from secondunit.store import Store
+from secondunit.take.evidence import by_account
+from secondunit.watch import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secondunit.crew import Project
+    from secondunit.ledger import Ledger, Order
+    from secondunit.ports import Gateway, Progress
+
+Decision = Literal["attach", "resubmit", "abandon"]
+DECIDABLE = {
+    "attach": ("doubt",),
+    "resubmit": ("doubt", "lost", "failed", "cancelled", "abandoned"),
+    "abandon": ("doubt", "lost"),
+}
+DECIDED = {
+    "attach": "{shot}: ticket {ticket} is attached. The next run goes on with it.",
+    "resubmit": "{shot}: the next run orders it again. The old order counts as spent ({cost} credits).",
+    "abandon": "{shot}: given up. It counts as spent ({cost} credits) and is not ordered again.",
+}
+QUEUED = ("PENDING", "THROTTLED")
+
+
+def settle(project: Project, film: str, shot: str, decision: Decision, ticket: str) -> str:
+    """Carry out a person's decision about the latest order of a shot; return what was done.
+
+    Raises UsageError when there is nothing to decide, Locked while a run is at work.
+    """
+    if not project.ledger.exists():
+        raise UsageError(f"Nothing was ever ordered in {project.root}.")
+    if decision == "attach" and not (ticket.strip() and ticket.isprintable()):
+        raise UsageError("--attach needs the ticket, from the gateway's page. Nothing was changed.")
+    with project.held(), books.opened(project, Store(project.store), Settings.load()) as ledger:
+        ledger.prepare()
+        orders = [o for o in ledger.of_film(film) if o.shot == shot]
+        undecided = [o for o in orders if o.state in DECIDABLE[decision]]
+        if not undecided:
+            known = ", ".join(dict.fromkeys(o.shot for o in ledger.of_film(film))) or "none"
+            now = (
+                f"its last order is {orders[-1].state}" if orders else f"shots with orders: {known}"
+            )
+            raise UsageError(
+                f"{shot}: there is nothing to {decision} ({now}). Nothing was changed."
+            )
+        for order in undecided if decision == "resubmit" else undecided[-1:]:
+            _decide(ledger, order, decision, ticket)
+    return DECIDED[decision].format(shot=shot, ticket=ticket, cost=undecided[-1].cost)
+
+
+def _decide(ledger: Ledger, order: Order, decision: Decision, ticket: str) -> None:
+    if decision == "attach":
+        ledger.opened(order, ticket.strip(), None)
+    elif decision == "resubmit":
+        ledger.replaced(order)
+    else:
+        ledger.abandoned(order)
+
+
+# --- cancelling -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """What the command line asks to cancel: all that is queued of a film, or some of its shots."""
+
+    project: Project
+    film: str
+    gateway: str
+    shots: Sequence[str] = ()
+    yes: bool = False
+    base_url: str | None = None
+
+
+def cancel(call: Cancel) -> None:
+    """Take back queued tickets, after asking; what rolls or is finished is left alone.
+
+    Raises UsageError where nothing is on order or nobody is here to be asked, OverBudget where the
+    person says no, Locked while a run is at work, Unreachable.
+    """
+    settings = Settings.load()
+    if not call.project.ledger.exists():
+        raise UsageError(f"Nothing was ever ordered in {call.project.root}.")
+    store = Store(call.project.store)
+    with call.project.held(), books.opened(call.project, store, settings) as ledger:
+        ledger.prepare()
+        orders = _open(call, ledger)
+        with gateway_for(call.gateway, call.project, settings, base_url=call.base_url) as gateway:
+            asyncio.run(_cancelled(call, gateway, ledger, orders))
+
+
+def _open(call: Cancel, ledger: Ledger) -> list[Order]:
+    on_order = [
+        o for o in ledger.of_film(call.film) if o.state == "open" and o.gateway == call.gateway
+    ]
+    if unknown := set(call.shots) - {o.shot for o in on_order}:
+        raise UsageError(
+            f"{', '.join(sorted(unknown))}: nothing of it is on order at {call.gateway}."
+            " Nothing was cancelled."
+        )
+    if not on_order:
+        raise UsageError(f"Nothing is on order at {call.gateway}. Nothing was cancelled.")
+    return [o for o in on_order if not call.shots or o.shot in call.shots]
+
+
+async def _cancelled(
+    call: Cancel, gateway: Gateway, ledger: Ledger, orders: Sequence[Order]
+) -> None:
+    try:
+        queued = [o for o in orders if await _is_queued(gateway, o)]
+        if not queued:
+            return
+        _ask(call, queued, free=gateway.free)
+        for order in queued:
+            # asked again at the last moment: a finished ticket would lose its output
+            if await _is_queued(gateway, order):
+                await _take_back(gateway, ledger, order)
+    finally:
+        await gateway.close()
+
+
+async def _is_queued(gateway: Gateway, order: Order) -> bool:
+    said = await gateway.poll(order.ticket or "")
+    state = said.state if said else "unknown"
+    if state in QUEUED:
+        return True
+    say(f"{order.shot}: {_LEFT.get(state, f'the gateway calls it {state}; it is left alone.')}")
+    return False
+
+
+_LEFT = {
+    "RUNNING": "it is rolling; cancelling it now would give nothing back, so it is left to finish.",
+    "SUCCEEDED": "it is finished and not cancelled; the next run brings it home.",
+    "FAILED": "it has failed; the next run says why.",
+    "CANCELLED": "it is cancelled at the gateway already; the next run notes it.",
+    "unknown": "the gateway does not know its ticket now; it is left alone.",
+}
+
+
+def _ask(call: Cancel, queued: Sequence[Order], *, free: bool) -> None:
+    cost = sum(o.cost for o in queued)
+    names = ", ".join(o.shot for o in queued)
+    money = "" if free else (
+        f" They are reserved at {cost} credits (${dollars(cost)}); the gateway may keep them."
+    )  # fmt: skip
+    if call.yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"Queued: {names}.{money} Nobody is here to be asked; add --yes. Nothing was cancelled."
+        )
+    say(f"Cancel {names}?{money} Type yes to go on: ")
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise OverBudget("Not agreed. Nothing was cancelled.")
+
+
+async def _take_back(gateway: Gateway, ledger: Ledger, order: Order) -> None:
+    before = await asyncio.to_thread(gateway.evidence)
+    try:
+        await gateway.cancel(order.ticket or "")
+    except ShotError as error:
+        said = await gateway.poll(order.ticket or "")
+        if said is not None and said.state != "CANCELLED":
+            say(f"{order.shot}: not cancelled ({error}). Its ticket stays open.", error=True)
+            return
+    else:
+        said = await gateway.poll(order.ticket or "")
+    after = await asyncio.to_thread(gateway.evidence)
+    charged = said.credits if said is not None else by_account(order, before, after)
+    ended = ledger.ended(order, "cancelled", "cancelled by you", charged=charged)
+    say(f"{order.shot}: cancelled. {_cost(ended, said, free=gateway.free)}")
+
+
+def _cost(order: Order, said: Progress | None, *, free: bool) -> str:
+    if free:
+        return "It was free."
+    if order.charged is None:
+        return (
+            f"The gateway does not say what it keeps; {order.cost} credits count as spent. Look at"
+            " its own page."
+        )
+    source = "The gateway says" if said else "The account shows"
+    return f"{source} that it cost {order.charged} credits."

@@ -1,0 +1,163 @@
+"""What the account shows of an order of which nobody knows whether it arrived.
+
+Neither how soon the account shows an order nor who else uses the key is known, so the verdict is
+“not charged” only where the credits and the count of orders both say so, nothing else of ours is
+unexplained, and several looks agree. Runway speaks of refunds (docs.dev.runwayml.com, usage), so
+an order is taken to be charged when it is accepted; if it were charged at its end instead, the
+count would still show it. Whatever is not proved waits for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Literal
+
+from secondunit.errors import SecondUnitError, ShotError
+from secondunit.ledger import Evidence
+from secondunit.take.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secondunit.ledger import Ledger, Order
+    from secondunit.ports import Account, Gateway
+
+Verdict = Literal["not charged", "charged", "unknown"]
+LOOKS = 3
+
+
+def judge(price: int, then: Evidence | None, now: Evidence) -> Verdict:
+    """Compare the account before an order of `price` credits with the account now.
+
+    `booked` and `placed` of both leave the order itself out: what they differ by is explained.
+    """
+    if then is None or None in (then.credits, then.made, now.credits, now.made):
+        return "unknown"
+    missing = _less(then.credits, now.credits) - (now.booked - then.booked)
+    more = _less(now.made, then.made) - (now.placed - then.placed)
+    if missing == 0 and more <= 0 and price > 0:
+        return "not charged"
+    if more >= 1 or (price > 0 and missing >= price):
+        return "charged"
+    return "unknown"
+
+
+def _less(one: int | None, other: int | None) -> int:
+    return (one or 0) - (other or 0)
+
+
+async def reconcile(
+    gateway: Gateway, ledger: Ledger, pace: Pace, *, shared: bool
+) -> tuple[tuple[Order, Verdict], ...]:
+    """Look at the account for every order in doubt, newest first, and write down what it shows.
+
+    What was provably not charged is free to be ordered again. `shared`: others use the same key,
+    and the account proves nothing. Raises UsageError when the key is refused, DiskTrouble.
+    """
+    doubts = [o for o in ledger.of_gateway(gateway.name) if o.state == "doubt"][::-1]
+    if not doubts or shared:
+        return tuple((order, "unknown") for order in doubts)
+    try:
+        # first the account, then the tickets: a refund in between makes the account look charged
+        account = await _steady(gateway, pace)
+        await _tell_ended(gateway, ledger)
+    except ShotError:
+        account = None
+    found: list[tuple[Order, Verdict]] = []
+    for order in doubts:
+        proved = all(verdict == "not charged" for _, verdict in found)
+        verdict = _verdict(order, ledger, account) if proved else "unknown"
+        found.append((order, verdict))
+        if verdict == "not charged":
+            ledger.unsent(order, "the account shows that it was not charged")
+        else:
+            ledger.doubted(order, _told(order, account))
+    return tuple(found)
+
+
+def _verdict(order: Order, ledger: Ledger, account: Account | None) -> Verdict:
+    if account is None or _unexplained(order, ledger.of_gateway(order.gateway)):
+        return "unknown"
+    return judge(order.reserved, order.evidence, now_of(order, ledger, account))
+
+
+def now_of(order: Order, ledger: Ledger, account: Account) -> Evidence:
+    """Return what is known of the account now, to be held against the evidence of `order`."""
+    return ledger.evidence(order, account.credits, count(account, order.model))
+
+
+def count(account: Account, model: str) -> int | None:
+    """Return how often a model was ordered in 24 hours; None where the account does not count."""
+    return None if account.made is None else account.made.get(model, 0)
+
+
+def _unexplained(order: Order, orders: Sequence[Order]) -> bool:
+    """Say whether another order ended since, and the gateway did not say what it cost."""
+    return any(
+        o.charged is None
+        and o.changed_at >= order.ordered_at
+        and o.state in {"failed", "cancelled", "lost", "abandoned", "made", "kept"}
+        for o in orders
+    )
+
+
+async def _steady(gateway: Gateway, pace: Pace) -> Account | None:
+    """Look at the account several times; None where it changes meanwhile, or does not tell."""
+    first = await gateway.account()
+    for _ in range(LOOKS - 1):
+        if first is None:
+            return None
+        await asyncio.sleep(pace.settle)
+        again = await gateway.account()
+        if again is None or (again.credits, again.made) != (first.credits, first.made):
+            return None
+    return first
+
+
+async def _tell_ended(gateway: Gateway, ledger: Ledger) -> None:
+    """Write down what open tickets have come to, so that their refunds are known."""
+    for order in ledger.of_gateway(gateway.name):
+        if order.state != "open":
+            continue
+        said = await gateway.poll(order.ticket or "")
+        if said is None:
+            continue
+        if said.state in {"FAILED", "CANCELLED"}:
+            ledger.ended(
+                order, said.state.lower(), said.failure or "no reason given",
+                charged=said.credits, code=said.failure_code,
+            )  # fmt: skip
+        elif said.state == "SUCCEEDED" and said.outputs:
+            ledger.made(order, said.credits)
+
+
+def _told(order: Order, account: Account | None) -> str:
+    """Return the reason of a doubt with what the account shows beside it."""
+    reason = order.reason.partition("; the account held")[0]
+    then = order.evidence or Evidence()
+    if account is None or account.credits is None or then.credits is None:
+        return reason
+    return f"{reason}; the account held {then.credits} credits before it and {account.credits} now"
+
+
+def by_account(order: Order, before: Account | None, after: Account | None) -> int | None:
+    """Return 0 where the account got the whole price of a cancelled order back, else None."""
+    if before is None or after is None or None in (before.credits, after.credits):
+        return None
+    return 0 if _less(after.credits, before.credits) == order.cost > 0 else None
+
+
+def shed(gateway: Gateway, ledger: Ledger, order: Order) -> bool:
+    """Say whether an order answered with “too busy” provably left no trace. Blocks."""
+    looks = []
+    for wait in (0.0, Pace.to(slow=gateway.slow).settle):
+        time.sleep(wait)
+        try:
+            account = gateway.evidence()
+        except SecondUnitError:
+            return False
+        looks.append(
+            account and judge(order.reserved, order.evidence, now_of(order, ledger, account))
+        )
+    return looks == ["not charged"] * 2

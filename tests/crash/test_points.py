@@ -1,0 +1,98 @@
+"""The run is killed at every step it takes, and run again: nothing is lost, nothing bought twice."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from points import moments
+from recovery import DECISIONS, failures, goes_on, killed, spread
+from scene import TAKES, bill
+
+if TYPE_CHECKING:
+    from scene import Runner, Scene
+
+KEY_STEPS = (
+    "Ledger.intend begins", "Ledger.opened begins", "Ledger.made ends", "Ledger.kept ends",
+    "Database.commit is open", "Database.commit closes", "Database.commit ends",
+    "POST image_to_video: connect_tcp", "POST image_to_video: send_request_body",
+    "POST image_to_video: receive_response_body", "POST uploads: send_request_body",
+    "POST put: send_request_body", "a chunk of media is here", "Store.incoming ends",
+    "Store.keep begins", "Store.keep ends", "durable.beside closes", "Path.replace begins",
+    "Path.replace ends", "os.fsync ends", "Inputs.body begins", "WireGateway.upload ends",
+    "Lane.order begins", "conform.conform begins", "conform.conform ends", "splice.splice begins",
+    "splice.splice ends", "Production.manifest ends",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def points(scene: Scene) -> list[str]:
+    """Every point of a run, as it comes."""
+    return scene.points()
+
+
+def test_every_step_has_a_point(points: list[str], runner: Runner) -> None:
+    reached = {point.partition("#")[0] for point in points}
+    assert len(points) >= 60
+    assert len(moments(points)) >= 60
+    assert set(KEY_STEPS) <= reached
+    ours = {name for name in reached if not name.startswith(("POST ", "GET ", "a chunk"))}
+    assert ours <= runner.names
+
+
+SAMPLE = [pytest.param(20, id="a sample"),
+          pytest.param(10_000, id="all", marks=[pytest.mark.long, pytest.mark.timeout(900)])]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", SAMPLE)
+@pytest.mark.covers("A1", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13")
+def test_a_run_killed_anywhere_goes_on(scene: Scene, points: list[str], count: int) -> None:
+    """0 paid tickets lost, 0 orders twice that nobody was told of, 0 broken files, and the film."""
+    assert failures(scene, {stop: [killed(stop)] for stop in spread(moments(points), count)}) == {}
+
+
+@pytest.mark.covers("A2", "A3", "A4", "A5")
+def test_an_order_in_doubt_is_proved_harmless_or_asked_about(
+    scene: Scene, points: list[str]
+) -> None:
+    """Before its bytes leave nobody is bothered; afterwards a person decides, in every way."""
+    before = ["Ledger.intend ends#2", "POST image_to_video: connect_tcp#1"]
+    after = ["POST image_to_video: send_request_body#1", "Ledger.opened begins#2",
+             "POST image_to_video: receive_response_body#1"]  # fmt: skip
+    for stop in before:
+        scene.wipe()
+        assert scene.shoot(stop).code == -9
+        assert scene.shoot().code == 0, stop
+        assert len(bill(scene).charged) == TAKES
+    for stop, decision in zip(after, DECISIONS, strict=True):
+        scene.wipe()
+        assert scene.shoot(stop).code == -9
+        assert scene.shoot().code == 3, stop
+        assert goes_on(scene, decision) == []
+    assert set(before + after) <= set(points)
+
+
+PAIRS = [pytest.param(6, id="a sample"),
+         pytest.param(200, id="200", marks=[pytest.mark.long, pytest.mark.timeout(900)])]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", PAIRS)
+@pytest.mark.covers("A14")
+def test_a_crash_during_recovery_is_recovered_from(
+    scene: Scene, points: list[str], count: int
+) -> None:
+    chance = random.Random(count)
+    pairs = [chance.choices(points, k=2) for _ in range(count)]
+    assert failures(scene, {" then ".join(p): [*map(killed, p)] for p in pairs}) == {}
+
+
+LOT = [pytest.param(4, id="a sample"),
+       pytest.param(60, id="60", marks=[pytest.mark.long, pytest.mark.timeout(600)])]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", LOT)
+def test_the_backlots_own_books_say_the_same(on_the_lot: Scene, count: int) -> None:
+    """The oracle is another process and shares no code with the ledger."""
+    found = moments(on_the_lot.points())
+    assert failures(on_the_lot, {stop: [killed(stop)] for stop in spread(found, count)}) == {}
