@@ -445,7 +445,7 @@ def test_what_has_no_price_is_not_ordered_and_a_stated_price_is_kept_to(
     assert code == 0, told
     assert [body["model"] for _, body in far.orders[4:]] == ["gen4_aleph"]
     assert frames(at.folder / "films" / "far.mp4") > 300
-    assert {s["id"]: s["model"] for s in at.manifest["shots"]} == {
+    assert {s["shot"]: s["model"] for s in at.manifest["shots"]} == {
         "one": "gen4_turbo", "two": "gen4_aleph", "three": "gen4_turbo",
     }  # fmt: skip
     assert not [r for r in far.requests if "organization" in r or r.startswith("DELETE")]

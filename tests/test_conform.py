@@ -418,6 +418,7 @@ def test_worker_processes_may_do_it(tmp_path: Path, out: Path) -> None:
 # When it goes wrong
 
 
+@pytest.mark.covers("D14")
 def test_a_damaged_clip_leaves_what_was_there(tmp_path: Path, out: Path) -> None:
     out.write_bytes(b"before")
     with pytest.raises(Spoiled):
@@ -426,6 +427,7 @@ def test_a_damaged_clip_leaves_what_was_there(tmp_path: Path, out: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "conformed.mp4"]
 
 
+@pytest.mark.covers("E4")
 def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
     with small_disk(tmp_path, "300k") as disk:
         out = disk / "out.mp4"
@@ -436,6 +438,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path: Path) -
         assert [path.name for path in disk.iterdir()] == ["out.mp4"]
 
 
+@pytest.mark.covers("A16")
 def test_a_killed_worker_leaves_what_was_there(tmp_path: Path, out: Path) -> None:
     out.write_bytes(b"before")
     code = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 from footage import (
@@ -180,6 +183,7 @@ PLAYLISTS = {
 }
 
 
+@pytest.mark.covers("D14", "S13")
 @pytest.mark.parametrize(("says", "content"), NOT_CLIPS.items())
 def test_what_is_no_clip_is_one_sentence(tmp_path: Path, says: str, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
@@ -190,6 +194,7 @@ def test_what_is_no_clip_is_one_sentence(tmp_path: Path, says: str, content: byt
     assert "costs nothing" in str(caught.value)
 
 
+@pytest.mark.covers("S13")
 @pytest.mark.parametrize("text", PLAYLISTS.values(), ids=PLAYLISTS)
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.webm", "http:clip", "concat:a|b.mp4"])
 def test_a_list_of_other_files_never_fetches_any(tmp_path: Path, text: str, name: str) -> None:
@@ -210,6 +215,7 @@ def test_a_list_of_other_files_never_fetches_any(tmp_path: Path, text: str, name
     assert hits == []
 
 
+@pytest.mark.covers("S13")
 def test_a_playlist_behind_a_movies_first_bytes_stays_unread(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp41\n" + PLAYLISTS["concat"].encode())
@@ -217,6 +223,34 @@ def test_a_playlist_behind_a_movies_first_bytes_stays_unread(tmp_path: Path) -> 
         verify(path)
 
 
+def _referring(clip: Path, to: str) -> bytes:
+    """Rewrite where an MP4 says its samples lie: in another file, by a QuickTime alias."""
+    data, name = clip.read_bytes(), to.encode()
+    alias = bytes(10) + b"\4" + b"disk".ljust(27, b"\0") + bytes(12) + bytes([len(name)])
+    alias += name.ljust(63, b"\0") + bytes(16) + struct.pack(">HH", 1, 1) + bytes(16)
+    alias += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + b"\xff\xff\0\0"
+    entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
+    at = data.index(b"url \0\0\0\1") - 4
+    out = bytearray(data[:at] + entry + data[at + 12 :])
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        size = data.index(box) - 4
+        out[size : size + 4] = (int.from_bytes(data[size : size + 4]) + len(alias)).to_bytes(4)
+    return bytes(out)
+
+
+@pytest.mark.covers("S13")
+def test_an_mp4_whose_samples_lie_in_another_file_reads_none_of_it(tmp_path: Path) -> None:
+    """Else a shared clip could bring any video of this machine into an order."""
+    mine = counting(tmp_path / "mine.mp4", frames=12)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(_referring(counting(tmp_path / "other.mp4", frames=12), mine.name))
+    with av.open(str(path), options={"enable_drefs": "1"}) as careless:
+        assert sum(1 for _ in careless.decode(video=0)) == 12
+    with pytest.raises(Spoiled, match="not one frame"):
+        verify(path)
+
+
+@pytest.mark.covers("D13")
 def test_a_clip_without_picture_says_so(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     ffmpeg("-f", "lavfi", "-i", tone(), path)
@@ -248,6 +282,7 @@ def test_a_missing_file_and_a_directory_are_told_apart(tmp_path: Path) -> None:
         probe(tmp_path)
 
 
+@pytest.mark.covers("D14")
 @pytest.mark.parametrize("keep", [0.03, 0.6, 0.9, 0.99])
 @pytest.mark.parametrize("form", ["late index", "early index", "fragments", "matroska"])
 def test_a_truncated_clip_is_refused(clip: Path, tmp_path: Path, keep: float, form: str) -> None:
@@ -262,6 +297,7 @@ def test_a_truncated_clip_is_refused(clip: Path, tmp_path: Path, keep: float, fo
         verify(cut)
 
 
+@pytest.mark.covers("S14")
 def test_flipped_bits_are_found(tmp_path: Path) -> None:
     """Of twenty damaged copies of real footage at least nineteen are refused."""
     refused = 0
@@ -273,6 +309,7 @@ def test_flipped_bits_are_found(tmp_path: Path) -> None:
     assert refused >= 19
 
 
+@pytest.mark.covers("S14")
 def test_flipped_bits_in_the_sound_are_found(tmp_path: Path, clip: Path) -> None:
     """The picture alone would pass."""
     sound = tmp_path / "sound.mp4"
@@ -321,6 +358,7 @@ def test_sound_footage_has_no_doubts() -> None:
     assert facts == probe(BUNNY)
 
 
+@pytest.mark.covers("D13")
 def test_what_was_not_ordered_is_told_and_kept() -> None:
     _, doubts = verify(BUNNY, expect=Expectation(720, 1280, 10, Fraction(24)))
     assert doubts == (
@@ -348,6 +386,7 @@ def test_black_and_frozen_pictures_are_told(tmp_path: Path, picture: str, says: 
     ffmpeg("-f", "lavfi", "-i", picture, "-r", 24, "-frames:v", 48, *X264, path)
     (doubt,) = verify(path)[1]
     assert says in doubt
+    assert "another seed or prompt" in doubt
 
 
 def test_a_dark_picture_that_moves_is_not_black(tmp_path: Path) -> None:
@@ -414,6 +453,7 @@ def test_photographs_are_described(tmp_path: Path, form: str) -> None:
     assert facts.size == path.stat().st_size
 
 
+@pytest.mark.covers("G7")
 def test_a_photograph_taken_sideways_is_measured_upright(tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     with Image.open(photograph("rocket.jpg")) as photo:
@@ -429,6 +469,7 @@ def _png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + chunk + zlib.crc32(chunk).to_bytes(4)
 
 
+@pytest.mark.covers("G7", "S12")
 @pytest.mark.parametrize("size", [(10_000, 10_000), (20_000, 20_000), (1 << 30, 1 << 30)])
 def test_a_huge_picture_is_refused_from_its_header(tmp_path: Path, size: tuple[int, int]) -> None:
     """Also no warning of Pillow's, which the test run would turn into an error."""
@@ -438,6 +479,7 @@ def test_a_huge_picture_is_refused_from_its_header(tmp_path: Path, size: tuple[i
         picture_facts(path)
 
 
+@pytest.mark.covers("G7", "S12")
 @pytest.mark.parametrize("name", ["coffee.png", "rocket.jpg"])
 def test_a_truncated_picture_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -445,6 +487,83 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(Spoiled, match="not a playable picture: it is damaged or cut short"):
         picture_facts(path)
+
+
+@pytest.mark.covers("G7", "S12")
+@pytest.mark.parametrize("name", ["144 Mpx.png", "81 Mpx.png", "268 Mpx.webp"])
+def test_a_small_file_with_a_huge_picture_takes_no_memory(tmp_path: Path, name: str) -> None:
+    """Refused before it is decoded, also where Pillow would not even warn; in a process alone."""
+    path = tmp_path / name
+    if name == "268 Mpx.webp":
+        frames = [Image.new("RGB", (64, 64), (n, 0, 0)) for n in (0, 200)]
+        frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+        data = bytearray(path.read_bytes())
+        size = data.index(b"VP8X") + 12
+        data[size : size + 6] = 2 * (16382).to_bytes(3, "little")
+        path.write_bytes(data)
+    else:
+        side = 12000 if name == "144 Mpx.png" else 9000
+        Image.new("1", (side, side)).save(path, compress_level=1)
+    assert path.stat().st_size < 200_000
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from secondunit.media import picture_facts; from secondunit.errors import Spoiled\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "picture_facts(Path(sys.argv[2])); before = peak()\n"
+        "try: picture_facts(Path(sys.argv[1]))\n"
+        "except Spoiled: print(peak() - before)"
+    )
+    command = [sys.executable, "-c", code, str(path), str(photograph("coffee.png"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 10_000, "kB more"
+
+
+@pytest.mark.covers("G7", "S12")
+@pytest.mark.parametrize("kind", ["eps", "tiff", "gif", "bmp", "svg"])
+def test_pictures_of_other_kinds_never_reach_a_decoder(tmp_path: Path, kind: str) -> None:
+    """EPS least of all, for which Pillow would start Ghostscript."""
+    path = tmp_path / "picture.png"
+    if kind == "svg":
+        path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><image href="/etc/passwd"/></svg>')
+    else:
+        with Image.open(photograph("coffee.png")) as photo:
+            photo.convert("RGB").save(path, kind.upper())
+    with pytest.raises(Spoiled, match="not PNG, JPEG or WebP"):
+        picture_facts(path)
+
+
+@pytest.mark.covers("G7")
+@pytest.mark.parametrize(
+    ("mode", "form"), [("CMYK", "jpeg"), ("L", "jpeg"), ("I;16", "png"), ("P", "png"), ("1", "png"),
+                       ("RGBA", "webp")],
+)  # fmt: skip
+def test_pictures_of_any_depth_are_described(tmp_path: Path, mode: str, form: str) -> None:
+    path = tmp_path / "picture.dat"
+    Image.linear_gradient("L").resize((96, 64)).convert(mode).save(path, form.upper())
+    assert (picture_facts(path).format, picture_facts(path).width) == (form, 96)
+
+
+@pytest.mark.covers("G7")
+@pytest.mark.parametrize("form", ["png", "webp"])
+def test_a_picture_that_moves_is_described_by_its_first(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "picture.dat"
+    frames = [Image.new("RGB", (96, 64), (n, 0, 0)) for n in (0, 100, 200)]
+    frames[0].save(path, form.upper(), save_all=True, append_images=frames[1:], lossless=True)
+    assert (picture_facts(path).width, picture_facts(path).height) == (96, 64)
+
+
+@pytest.mark.covers("G3")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_a_pipe_or_a_device_is_no_file_and_nothing_waits_for_it(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "clip.mp4"
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    for look in (probe, verify, picture_facts):
+        with pytest.raises(Spoiled, match="a pipe or a device"):
+            look(path)
 
 
 def test_what_is_no_picture_is_one_sentence(tmp_path: Path) -> None:

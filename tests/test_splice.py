@@ -330,6 +330,7 @@ def test_the_same_clips_make_the_same_bytes(reel: dict[str, Path], tmp_path: Pat
     assert one.sha256 == two.sha256
 
 
+@pytest.mark.covers("E13")
 def test_a_long_film_needs_no_more_files_or_memory(reel: dict[str, Path], tmp_path: Path) -> None:
     peaks = {}
     for clips in (5, 60):
@@ -383,6 +384,7 @@ def test_a_clip_that_changed_since_it_was_checked_leaves_the_old_film(
     assert list(tmp_path.glob(".part-*")) == []
 
 
+@pytest.mark.covers("E4")
 @pytest.mark.parametrize("size", ["40k", "90k", "400k", "900k"])
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_film(tmp_path: Path, size: str) -> None:
     noise = tmp_path / "noise.mp4"
@@ -406,6 +408,7 @@ def test_a_folder_that_cannot_be_made_is_disk_trouble(
         splice([segment(reel["plain"])], FILM, tmp_path / "films" / "film.mp4")
 
 
+@pytest.mark.covers("A12")
 def test_a_killed_splice_leaves_the_old_film(tmp_path: Path) -> None:
     out = tmp_path / "films" / "film.mp4"
     out.parent.mkdir()
@@ -425,6 +428,7 @@ def test_a_killed_splice_leaves_the_old_film(tmp_path: Path) -> None:
     assert out.read_bytes() == b"the old film"
 
 
+@pytest.mark.covers("A15")
 def test_the_film_reaches_the_disk_before_its_name(
     reel: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -446,6 +450,7 @@ def test_the_film_reaches_the_disk_before_its_name(
     assert done == ["sync .part", "rename", "sync films"]
 
 
+@pytest.mark.covers("S14")
 def test_a_write_that_lies_is_found_before_the_film_has_its_name(
     reel: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

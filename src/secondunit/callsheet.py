@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit.plan import dollars
-from secondunit.verdicts import is_held
+from secondunit.verdicts import is_held, sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,24 +179,16 @@ def status(of: Sheet, orders: Iterable[Order]) -> RenderableType:
     from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("shot", "model", "order", "ticket", "credits", "note"):
-        grid.add_column(
-            name,
-            justify="right" if name == "credits" else "left",
-            overflow="fold",
-            no_wrap=name == "ticket",
-        )
+    for name in ("shot", "model", "order", "ticket", "credits"):
+        grid.add_column(name, justify="right" if name == "credits" else "left", overflow="fold")
     listed = tuple(orders)
+    notes = []
     for order in listed:
         word = "in doubt" if order.state in {"doubt", "intent"} else order.state
-        grid.add_row(
-            Text(order.shot),
-            order.model,
-            Text(word, style=_STYLES.get(word, "")),
-            order.ticket or "",
-            str(order.cost),
-            Text(order.reason),
-        )
+        row = (Text(order.shot), order.model, Text(word, style=_STYLES.get(word, "")))
+        grid.add_row(*row, order.ticket or "", str(order.cost))
+        if order.reason:
+            notes.append(Text(f"{order.shot}, {word}: {order.reason}", style="dim"))
     stands = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     stands.add_column("shot", overflow="fold")
     stands.add_column("made by")
@@ -204,7 +196,25 @@ def status(of: Sheet, orders: Iterable[Order]) -> RenderableType:
     for step in of.plan.steps:
         standing = of.standing[step.key]
         stands.add_row(Text(step.shot), step.model, Text(standing, style=_STYLES.get(standing, "")))
-    return Group(stands, Text("Orders" if listed else "", style="bold"), grid if listed else "")
+    waiting = [
+        Text(f"{o.shot} was sent as {sent(o)}", style="yellow")
+        for o in _deciding(of, listed)
+    ]  # fmt: skip
+    return Group(
+        stands,
+        Text("Orders" if listed else "", style="bold"),
+        grid if listed else "",
+        *notes,
+        *waiting,
+    )
+
+
+def _deciding(of: Sheet, orders: Iterable[Order]) -> Iterable[Order]:
+    """Return the newest order of every step that waits for a person: what was sent is to be judged."""
+    keys = {
+        key for key, standing in of.standing.items() if standing in {"held", "in doubt", "lost"}
+    }
+    return {o.key: o for o in orders if o.key in keys}.values()
 
 
 def _credits(step: Step) -> str:

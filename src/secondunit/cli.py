@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -250,7 +251,7 @@ def status(
     orders = Ledger(project.ledger).of_film(plan.name) if project.ledger.exists() else ()
     paid = sum(o.cost for o in orders if o.gateway != "backlot")
     if format_ is Format.JSON:
-        listed = [{**vars(o), "request": json.loads(o.request)} for o in orders]
+        listed = [{**asdict(o), "request": json.loads(o.request)} for o in orders]
         steps = [
             {"shot": s.shot, "key": s.key, "standing": sheet.standing[s.key]} for s in plan.steps
         ]
@@ -388,13 +389,15 @@ def schema() -> None:
 def _compiled(
     file: str, gateway: GatewayName | None, quality: str | None, root: list[str] | None
 ) -> Plan:
-    from secondunit import shotlist
+    from secondunit import books, shotlist
+    from secondunit.crew import Settings
     from secondunit.plan.assets import allowed_roots
     from secondunit.plan.planner import Choices, compile_plan
 
     choices = Choices(
         gateway=gateway.value if gateway else None, quality=quality,
         roots=allowed_roots(root or []), today=datetime.now(UTC).date(),
+        prices=books.prices(Settings.load()),
     )  # fmt: skip
     return compile_plan(shotlist.read(file), choices)
 

@@ -149,25 +149,27 @@ class Production:
         return Clip(step.own.path, step.own.sha256, facts)
 
     async def _shot(self, step: Step) -> bool:
-        known = self.unit.store.has(step.key)
+        kept = self.unit.store.kept_at(step.key)
         take = await self.unit.shoot(step)
-        self.clips[step.key] = await asyncio.to_thread(_clip, take, step, known)
+        cached = kept is not None and kept == self.unit.store.kept_at(step.key)
+        self.clips[step.key] = await asyncio.to_thread(_clip, take, step, cached)
+        if kept and not cached:
+            said = "Its file in the store was damaged; it was set aside and fetched again, for nothing."
+            self.watcher.saw(step.shot, "done", said)
         self._warn_of_twins(step)
-        return known
+        return cached
 
     def _warn_of_twins(self, step: Step) -> None:
         """Tell when something else was asked for and the very same file came back."""
         mine = self.clips[step.key]
-        twins = (k for k, c in self.clips.items() if k != step.key and c.sha256 == mine.sha256)
-        for twin in twins:
-            other = self.plan.step(twin)
-            if other.own is None:
-                self.watcher.saw(
-                    step.shot,
-                    "done",
+        for key, clip in self.clips.items():
+            other = self.plan.step(key)
+            if key != step.key and clip.sha256 == mine.sha256 and other.own is None:
+                said = (
                     f"The file is the same as that of {other.shot}, to the byte, although something"
-                    " else was ordered. Look at both; if one is wrong, give it another seed.",
+                    " else was ordered. Look at both; if one is wrong, give it another seed."
                 )
+                self.watcher.saw(step.shot, "done", said)
 
     async def _conformed(self, entry: CutEntry) -> bool:
         clip = self.clips[entry.key]

@@ -198,6 +198,7 @@ def _run(
             stop="" if plan.free else _too_little(sheet, account), account=account,
         )  # fmt: skip
         production = Production(plan, unit, call.project, ledger, watcher)
+        booked = ledger.spent(plan.gateway)
         stack.callback(production.close)
         try:
             flow.shoot(production, day=datetime.now(UTC).date().isoformat())
@@ -213,7 +214,21 @@ def _run(
             interrupted = True
     if interrupted:
         return _interrupted(ledger, plan)
-    return _ending(call, sheet, ledger, production, run)
+    missing = 0
+    if account is not None and not plan.free and not settings.shared_key:
+        missing = _unexplained(gateway, account, ledger.spent(plan.gateway) - booked)
+    return _ending(call, sheet, ledger, production, run, missing)
+
+
+def _unexplained(gateway: Gateway, before: Account, booked: int) -> int:
+    """Return the credits that the account lost in this run and the ledger does not explain."""
+    try:
+        after = gateway.evidence()
+    except SecondUnitError:
+        return 0
+    if after is None or after.credits is None or before.credits is None:
+        return 0
+    return max(0, before.credits - after.credits - booked)
 
 
 def _account(call: Call, settings: Settings, ledger: Ledger) -> Account | None:
@@ -297,7 +312,9 @@ def _interrupted(ledger: Ledger, plan: Plan) -> int:
 # --- the end ----------------------------------------------------------------------------------
 
 
-def _ending(call: Call, sheet: Sheet, ledger: Ledger, production: Production, run: str) -> int:
+def _ending(
+    call: Call, sheet: Sheet, ledger: Ledger, production: Production, run: str, missing: int
+) -> int:
     failures = list(production.failures.items())
     code = EXIT_FILM
     if production.film is None:
@@ -312,7 +329,7 @@ def _ending(call: Call, sheet: Sheet, ledger: Ledger, production: Production, ru
                     f"{step.shot} was not started: it waits for a shot that did not come back.",
                     error=True,
                 )
-    _tell_end(call, sheet, ledger, run=run, failures=failures, code=code)
+    _tell_end(call, sheet, ledger, run=run, failures=failures, code=code, missing=missing)
     return code
 
 
@@ -324,6 +341,7 @@ def _tell_end(
     run: str,
     failures: Sequence[tuple[str, SecondUnitError]] = (),
     code: int = EXIT_FILM,
+    missing: int = 0,
 ) -> None:
     from secondunit.production import FILM
 
@@ -335,7 +353,7 @@ def _tell_end(
             "film": str(film) if code == EXIT_FILM else None,
             "manifest": str(film.with_suffix(".manifest.json")) if code == EXIT_FILM else None,
             "exit_code": code, "gateway": plan.gateway, "credits_spent": spent,
-            "credits_saved": sheet.saved,
+            "credits_saved": sheet.saved, "credits_unexplained": missing,
             "failures": [
                 {"shot": None if k == FILM else plan.step(k).shot, "message": str(e)}
                 for k, e in failures
@@ -349,3 +367,9 @@ def _tell_end(
         say("The film was not made. Nothing that came back is lost; run the same command again.")
     saved = f", saved {sheet.saved} credits (${dollars(sheet.saved)})" if sheet.saved else ""
     say(f"Spent {spent} credits (${dollars(spent)}){saved}.")
+    if missing:
+        say(
+            f"The account went down by {missing} credits (${dollars(missing)}) more than these orders"
+            " explain. If nobody else uses the key, look at the gateway's own page.",
+            error=True,
+        )

@@ -84,7 +84,14 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Say quickly whether a take is here, without reading its bytes again."""
-        return (self.folder(key) / "slate.json").is_file()
+        return self.kept_at(key) is not None
+
+    def kept_at(self, key: str) -> int | None:
+        """Return when a take was kept, in nanoseconds since 1970, or None where it is not here."""
+        try:
+            return (self.folder(key) / "slate.json").stat().st_mtime_ns
+        except OSError:
+            return None
 
     def slates(self) -> Iterator[Take]:
         """Yield each take that was ever kept, once, by its slate alone: its files are not read.

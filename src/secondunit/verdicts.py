@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from secondunit.errors import InDoubt, Lost, OverBudget, Refused, ShotError
 
@@ -93,11 +94,44 @@ def unfetched(order: Order, why: str, kind: type[ShotError] = ShotError) -> Shot
     )  # fmt: skip
 
 
+def sent(order: Order) -> str:
+    """Return what an order asked for, as it was sent: the prompt, and its pictures and videos."""
+    body = json.loads(order.request)
+    given: list[str] = []
+    _inputs(body, given)
+    prompt = body.get("promptText") if isinstance(body, dict) else None
+    parts = [f"“{prompt}”" if prompt else "no prompt", *dict.fromkeys(given)]
+    return " with ".join([parts[0], ", ".join(parts[1:])]) if given else parts[0]
+
+
+def _inputs(value: Any, found: list[str]) -> None:
+    """Gather the names of what a body's inputs are; see `Request.told`."""
+    if isinstance(value, list):
+        for part in value:
+            _inputs(part, found)
+    elif isinstance(value, dict):
+        for name in ("file", "url", "part"):
+            if isinstance(value.get(name), str) and {"sha256", "url", "take"} & value.keys():
+                found.append(_spoken_part(value[name]) if name == "part" else value[name])
+                return
+        for part in value.values():
+            _inputs(part, found)
+
+
+def _spoken_part(part: str) -> str:
+    return {"clip": "another shot's clip", "still": "a still that was made for it"}.get(
+        part, f"the {part} frame of another shot"
+    )
+
+
 def held(order: Order, file: str) -> Refused:
     """Return the error for a shot that is not sent again until a person changes or settles it."""
     cost = f"it cost {order.cost} credits" if order.cost else "it cost nothing"
     if is_moderated(order):
-        why = "Held: moderated. Sending it again would cost again and endangers the account"
+        why = (
+            f"Held: moderated. It was sent as {sent(order)}. Sending it again would cost again and"
+            " endangers the account"
+        )
     else:
         why = "It is not sent again by itself"
     code = f" ({order.failure_code})" if order.failure_code else ""

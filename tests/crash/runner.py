@@ -32,7 +32,7 @@ from secondunit.gateways import download
 from secondunit.plan import planner  # noqa: F401  the same
 
 PATIENCE = 60.0  # seconds that a run may take before it counts as hung
-PACE = {"poll": 0.005, "unknown": 0.5, "outage": 3.0, "retry": 0.01, "calm": 0.1, "settle": 0.01}
+PACE = {"poll": 0.005, "unknown": 0.5, "outage": 3.0, "retry": 0.01, "calm": 0.1, "settle": 0.1}
 QUICK = take.Pace(**PACE, again=(0.01, 0.02))
 
 

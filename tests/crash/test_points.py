@@ -88,7 +88,7 @@ def test_a_crash_during_recovery_is_recovered_from(
 
 
 LOT = [pytest.param(4, id="a sample"),
-       pytest.param(60, id="60", marks=[pytest.mark.long, pytest.mark.timeout(600)])]  # fmt: skip
+       pytest.param(30, id="30", marks=[pytest.mark.long, pytest.mark.timeout(600)])]  # fmt: skip
 
 
 @pytest.mark.parametrize("count", LOT)

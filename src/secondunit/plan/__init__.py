@@ -71,6 +71,15 @@ class Request:
         """Return the request with every input by its content: what the take's key is made of."""
         return {"endpoint": self.endpoint, "body": fill(self.body, lambda given: given.described)}
 
+    def told(self) -> Any:
+        """Return the body for people to read: inputs by content, and files by their name as well."""
+
+        def name(given: Input) -> dict[str, Any]:
+            file = {"file": given.asset.path.name} if isinstance(given, File) else {}
+            return {**given.described, **file}
+
+        return fill(self.body, name)
+
     def inputs(self) -> tuple[Input, ...]:
         """Return every input of the body, in order."""
         found: list[Input] = []

@@ -17,7 +17,7 @@ from secondunit.errors import Spoiled, UsageError
 from secondunit.plan.metadata import told_by_footage, told_by_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SIZE_LIMIT = 200 * 1024 * 1024  # bytes; an ephemeral upload, docs.dev.runwayml.com/assets/uploads
 LINK = re.compile(r"https?://", re.IGNORECASE)
@@ -115,8 +115,8 @@ class Library:
     def _look(self, name: str, kind: Kind) -> Asset | BadAsset:
         path = self.folder
         try:
-            path, root = self._allowed(name)
-            with _opened(path, root.resolve(), name) as handle:
+            path, root, inside = self._allowed(name)
+            with _opened(root, inside, lambda: _missing(path, name)) as handle:
                 size, digest = _hashed(handle, name)
                 # what is measured is what was hashed, even if another file takes the name meanwhile
                 same = HANDLES / str(handle) if HANDLES.exists() else path
@@ -131,8 +131,8 @@ class Library:
                 re.sub(rf"{re.escape(str(path))}|{HANDLES}/\d+", lambda _: name, str(bad))
             )
 
-    def _allowed(self, name: str) -> tuple[Path, Path]:
-        """Return where a name leads, and the folder that allows it."""
+    def _allowed(self, name: str) -> tuple[Path, Path, Path]:
+        """Return where a name lies, the folder that allows it, and where in there it leads."""
         if SCHEME.match(name) or "\0" in name or not name.strip():
             raise BadAsset(
                 f"{name[:80]!r} is not a path below the shot list's folder. Copy the file there,"
@@ -141,9 +141,10 @@ class Library:
         path = Path(os.path.normpath(self.folder / name))
         for root in (self.folder, *self.roots):
             if path.is_relative_to(root):
-                if not _resolved(path, name).is_relative_to(root.resolve()):
+                real, home = _resolved(path, name), root.resolve()
+                if not real.is_relative_to(home):
                     raise BadAsset(f"{name} is a link that leads out of {root}. Copy the file in.")
-                return path, root
+                return path, home, real.relative_to(home)
         raise BadAsset(
             f"{name} lies outside {self.folder}, and only files below it may be sent."
             f" Copy it in, or allow its folder with `--root {path.parent}`."
@@ -158,23 +159,21 @@ def _resolved(path: Path, name: str) -> Path:
 
 
 @contextmanager
-def _opened(path: Path, root: Path, name: str) -> Iterator[int]:
-    """Open what `path` leads to below `root`, part by part and through no link.
+def _opened(root: Path, inside: Path, missing: Callable[[], str]) -> Iterator[int]:
+    """Open the file at `inside` below `root`, part by part and through no link.
 
-    The links on its way were judged before; one that appears since is not followed.
+    The links on its way were followed and judged before; one that appears since is not followed.
     """
-    parts = _resolved(path, name).relative_to(root).parts
     with ExitStack() as stack:
         folder = os.open(root, PASSING)
         stack.callback(os.close, folder)
         try:
-            for part in parts[:-1]:
+            for part in inside.parts[:-1]:
                 folder = os.open(part, PASSING, dir_fd=folder)
                 stack.callback(os.close, folder)
-            last = parts[-1] if parts else "."
-            handle = os.open(last, FLAGS | os.O_NOFOLLOW, dir_fd=folder)
+            handle = os.open(inside.name or ".", FLAGS | os.O_NOFOLLOW, dir_fd=folder)
         except FileNotFoundError:
-            raise BadAsset(_missing(path, name)) from None
+            raise BadAsset(missing()) from None
         stack.callback(os.close, handle)
         yield handle
 

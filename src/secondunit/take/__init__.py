@@ -147,7 +147,7 @@ class Unit:
         intent = Intent(
             key=step.key, film=self.plan.name, run=self.run, shot=step.shot,
             gateway=self.gateway.name, endpoint=request.endpoint, model=request.model,
-            request=request.described()["body"], reserved=price,
+            request=request.told(), reserved=price,
         )  # fmt: skip
         sheds = 0
         for attempt in range(1, CREATE_TRIES + 1):

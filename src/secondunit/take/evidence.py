@@ -14,13 +14,12 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from secondunit.errors import SecondUnitError, ShotError
-from secondunit.ledger import Evidence
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secondunit.ledger import Ledger, Order
+    from secondunit.ledger import Evidence, Ledger, Order
     from secondunit.ports import Account, Gateway
 
 Verdict = Literal["not charged", "charged", "unknown"]
@@ -67,19 +66,15 @@ async def reconcile(
     found: list[tuple[Order, Verdict]] = []
     for order in doubts:
         proved = all(verdict == "not charged" for _, verdict in found)
-        verdict = _verdict(order, ledger, account) if proved else "unknown"
+        now = now_of(order, ledger, account) if account else None
+        known = proved and not _unexplained(order, ledger.of_gateway(order.gateway))
+        verdict = judge(order.reserved, order.evidence, now) if now and known else "unknown"
         found.append((order, verdict))
         if verdict == "not charged":
             ledger.unsent(order, "the account shows that it was not charged")
         else:
-            ledger.doubted(order, _told(order, account))
+            ledger.doubted(order, _told(order, verdict, now))
     return tuple(found)
-
-
-def _verdict(order: Order, ledger: Ledger, account: Account | None) -> Verdict:
-    if account is None or _unexplained(order, ledger.of_gateway(order.gateway)):
-        return "unknown"
-    return judge(order.reserved, order.evidence, now_of(order, ledger, account))
 
 
 def now_of(order: Order, ledger: Ledger, account: Account) -> Evidence:
@@ -132,13 +127,18 @@ async def _tell_ended(gateway: Gateway, ledger: Ledger) -> None:
             ledger.made(order, said.credits)
 
 
-def _told(order: Order, account: Account | None) -> str:
+def _told(order: Order, verdict: Verdict, now: Evidence | None) -> str:
     """Return the reason of a doubt with what the account shows beside it."""
-    reason = order.reason.partition("; the account held")[0]
-    then = order.evidence or Evidence()
-    if account is None or account.credits is None or then.credits is None:
+    reason, then = order.reason.partition("; the account held")[0], order.evidence
+    if then is None or now is None or None in (then.credits, now.credits):
         return reason
-    return f"{reason}; the account held {then.credits} credits before it and {account.credits} now"
+    others = now.booked - then.booked
+    explained = f", {others} of it for other orders" if others else ""
+    charged = " This one was charged" if verdict == "charged" else ""
+    return (
+        f"{reason}; the account held {then.credits} credits before it and {now.credits}"
+        f" now{explained}.{charged}"
+    ).rstrip(".")
 
 
 def by_account(order: Order, before: Account | None, after: Account | None) -> int | None:

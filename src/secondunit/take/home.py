@@ -207,7 +207,7 @@ def _slate(
     return {
         "shot": step.shot, "film": plan.name, "gateway": order.gateway,
         "endpoint": order.endpoint, "model": order.model,
-        "request": request.described()["body"] if request else None,
+        "request": request.told() if request else None,
         "prompt": request.body.get("promptText") if request else None, "seed": step.seed,
         "ticket": order.ticket, "ordered_at": order.ordered_at,
         "credits_estimated": order.estimate if order.estimate is not None else order.reserved,
