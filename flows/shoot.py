@@ -13,7 +13,7 @@ from secondunit.flow import defaults  # noqa: F401  before anything of Prefect
 
 from prefect import flow  # isort: skip
 
-from secondunit import shooting, shotlist
+from secondunit import books, shooting, shotlist
 from secondunit.crew import Settings, project_of
 from secondunit.plan.planner import Choices, compile_plan
 
@@ -30,8 +30,10 @@ def shoot(
     A gateway that costs money needs a cap: `budget`, or `budget: {cap: …}` in the shot list. The
     key comes from the environment of the machine that runs this, never from a parameter.
     """
-    plan = compile_plan(shotlist.read(shot_list), Choices(gateway=gateway, quality=quality))
-    project = project_of(Path(shot_list).parent, None, Settings.load())
+    settings = Settings.load()
+    choices = Choices(gateway=gateway, quality=quality, prices=books.prices(settings))
+    plan = compile_plan(shotlist.read(shot_list), choices)
+    project = project_of(Path(shot_list).parent, None, settings)
     call = shooting.Call(plan=plan, project=project, budget=shooting.amount(budget), yes=True)
     code = shooting.shoot(call)
     if code:

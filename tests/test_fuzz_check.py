@@ -64,6 +64,7 @@ def allowed(data: bytes) -> float:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.covers("G6", "S5")
 def test_damaged_shot_lists_are_planned_or_refused_in_sentences(part, folder):
     file = folder / "hurt.yaml"
     planned = refused = 0

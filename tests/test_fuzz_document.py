@@ -52,6 +52,7 @@ def assert_places_are_in_the_file(error: SpecError, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
+@pytest.mark.covers("G6", "S5")
 def test_damaged_shot_lists_are_read_or_refused_in_sentences(part, tmp_path):
     file = tmp_path / "hurt.yaml"
     outcomes = {Document: 0, SpecError: 0}

@@ -136,6 +136,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("change", SAME.values(), ids=SAME)
+@pytest.mark.covers("G5")
 def test_what_is_not_sent_is_not_in_the_key(change, folder):
     text = FILM
     for old, new in zip(change[::2], change[1::2], strict=True):
@@ -144,6 +145,7 @@ def test_what_is_not_sent_is_not_in_the_key(change, folder):
     assert list(keys(text, folder).values()) == list(keys(FILM, folder).values())
 
 
+@pytest.mark.covers("G5")
 def test_reordering_changes_no_key(folder):
     head, a, b, c = FILM.partition("  a:")[0], *FILM.splitlines()[2:]
     assert keys("\n".join([head.rstrip(), c, a, b]), folder) == keys(FILM, folder)
@@ -182,6 +184,7 @@ def test_other_bytes_under_the_same_name_make_a_new_take(tmp_path):
     assert [shot for shot in "abc" if before[shot] != after[shot]] == ["b", "c"]
 
 
+@pytest.mark.covers("F4")
 def test_two_shots_that_ask_for_the_same_share_one_take(folder):
     made = plan(LISTS["equal shots"], folder)
     assert len(made.steps) == 2
@@ -294,6 +297,7 @@ def test_a_selection_of_nothing_is_a_usage_error(selection, message, folder):
     assert str(caught.value).endswith("Nothing was ordered.")
 
 
+@pytest.mark.covers("G8")
 def test_a_thousand_shots_are_one_plan():
     text = "cast: {man: an old man}\nshots:\n" + "".join(
         f"  s{n}: {{prompt: '@man {n}.', {f'continues: s{n - 1}' if n % 3 else 'seed: 4'}}}\n"

@@ -84,31 +84,23 @@ def test_a_hard_link_to_a_text_is_refused_by_the_decoders(project: Path) -> None
 
 
 @pytest.mark.covers("S7", "G3")
+@pytest.mark.parametrize("part", ["refs", "refs/keeper.png"])
 def test_a_part_of_the_way_that_becomes_a_link_meanwhile_is_not_followed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    outside = project.parent / "outside"
+    outside = project.parent / "refs"
     outside.mkdir()
     shutil.copy(photograph("coffee.png"), outside / "keeper.png")
     judged = assets._resolved
 
-    def folder() -> None:
-        (project / "refs").rename(project / "was")
-        (project / "refs").symlink_to(outside)
+    def then_swapped(path: Path, name: str) -> Path:
+        found = judged(path, name)
+        (project / part).rename(project / "was")
+        (project / part).symlink_to(project.parent / part)
+        return found
 
-    def file() -> None:
-        (project / "refs/keeper.png").unlink()
-        (project / "refs/keeper.png").symlink_to(outside / "keeper.png")
-
-    for swap in (file, folder):
-
-        def then_swapped(path: Path, name: str, swap: Callable[[], None] = swap) -> Path:
-            found = judged(path, name)
-            swap()
-            return found
-
-        monkeypatch.setattr(assets, "_resolved", then_swapped)
-        assert "cannot be read" in refused(project, "refs/keeper.png")
+    monkeypatch.setattr(assets, "_resolved", then_swapped)
+    assert "cannot be read" in refused(project, "refs/keeper.png")
 
 
 @pytest.mark.covers("S7", "G2")
@@ -165,7 +157,8 @@ def test_every_file_that_would_leave_stands_in_the_call_sheet(tmp_path: Path) ->
 
     folder = furnish(tmp_path / "set")
     made = plan(
-        "shots:\n  - {prompt: x, first_frame: refs/door.png}\n  - {prompt: y, reference: refs/boy.png}\n"
+        "shots:\n  - {prompt: x, first_frame: refs/door.png}\n"
+        "  - {prompt: y, reference: refs/boy.png}\n"
         "  - {prompt: z, source: plates/meadow.mp4}\n  - {clip: plates/meadow.mp4}\n  - plain\n",
         folder,
     )
@@ -216,7 +209,7 @@ TELLING: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "owner.jpg": ("JPEG", {"exif": _exif(owner="Jane Roe")}, ("its author",)),
     "author.png": ("PNG", {"pnginfo": _note("Author")}, ("its author",)),
     "both.jpg": ("JPEG", {"exif": _exif(gps=True, artist="J")}, ("where it was taken", "its author")),
-    "xmp.jpg": ("JPEG", {"xmp": XMP % b"<exif:GPSLatitude>1</exif:GPSLatitude>"}, ("where it was taken",)),
+    "xmp.jpg": ("JPEG", {"xmp": XMP % b"<exif:GPSLatitude/>"}, ("where it was taken",)),
     "xmp.webp": ("WEBP", {"xmp": XMP % b"<dc:creator>J</dc:creator>"}, ("its author",)),
     "silent.jpg": ("JPEG", {"exif": _exif()}, ()),
     "blank.jpg": ("JPEG", {"exif": _exif(artist="\0 ")}, ()),
@@ -274,7 +267,8 @@ def test_the_remark_stands_where_the_file_is_named(tmp_path: Path) -> None:
     ffmpeg("-i", folder / "plates/meadow.mp4", "-c", "copy", "-metadata", "location=+48.1+011.5/",
            folder / "plates/home.mp4")  # fmt: skip
     made = plan(
-        "shots:\n  - {prompt: x, reference: refs/home.jpg}\n  - {prompt: y, source: plates/home.mp4}\n"
+        "shots:\n  - {prompt: x, reference: refs/home.jpg}\n"
+        "  - {prompt: y, source: plates/home.mp4}\n"
         "  - {clip: plates/home.mp4}\n",
         folder,
     )
@@ -305,13 +299,15 @@ def bombs() -> dict[str, bytes]:
     claims = jpeg.getvalue().replace(
         struct.pack(">HH", 64, 64), struct.pack(">HH", 65500, 65500), 1
     )
-    packed = zlib.compress(bytes(200 << 20), 9)
-    frames = io.BytesIO()
-    Image.new("L", (6500, 6500)).save(frames, "WEBP", lossless=True, method=0)
+    packed = zlib.compress(bytes(200 << 20), 1)
+    frame = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(frame, "WEBP", lossless=True)
+    at = frame.getvalue().index(b"VP8L") + 9  # RFC 9649 §3.4: 14 bits of width, 14 of height
+    webp = frame.getvalue()[:at] + b"\xff\xff\xff\x0f" + frame.getvalue()[at + 4 :]
     return {
         "169 Mpx.png": png(13_000, 13_000), "81 Mpx.png": png(9_000, 9_000),
         "huge.png": png(20_000, 20_000),
-        "claims.png": png(2**31 - 1, 2**31 - 1), "claims.jpg": claims, "42 Mpx.webp": frames.getvalue(),
+        "claims.png": png(2**31 - 1, 2**31 - 1), "claims.jpg": claims, "268 Mpx.webp": webp,
         "zTXt.png": png(64, 64, (b"zTXt", b"a\0\0" + packed)),
         "iCCP.png": png(64, 64, (b"iCCP", b"a\0\0" + packed)),
         "iTXt.png": png(64, 64, (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed)),
@@ -417,7 +413,8 @@ def disguises(port: int, folder: Path) -> dict[str, bytes]:
     clip = sibling.read_bytes()
     dash = (
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"'
-        ' mediaPresentationDuration="PT2S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period>'
+        ' mediaPresentationDuration="PT2S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011">'
+        "<Period>"
         '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>{}</BaseURL>'
         "</Representation></AdaptationSet></Period></MPD>"
     )
@@ -534,8 +531,10 @@ def test_a_name_that_ffmpeg_would_read_as_a_protocol_is_a_name(
     assert hits == []
 
 
-NASTY = ["-y.mp4", "--help.mp4", "-i.mp4", "$(touch owned).mp4", "`touch owned`.mp4", "a;touch owned.mp4",
-         "a\nb.mp4", "a'b.mp4", 'a"b.mp4', "a|b.mp4", "%d.mp4", "%s%n.mp4", "a b.mp4", "&.mp4", "é.mp4",
+NASTY = ["-y.mp4", "--help.mp4", "-i.mp4", "$(touch owned).mp4", "`touch owned`.mp4",
+         "a;touch owned.mp4",
+         "a\nb.mp4", "a'b.mp4", 'a"b.mp4', "a|b.mp4", "%d.mp4", "%s%n.mp4", "a b.mp4", "&.mp4",
+         "é.mp4",
          "\u202egnp.mp4", "*.mp4", "?.mp4", "[a].mp4", "a\\b.mp4", "#.mp4", "~.mp4", "http:a.mp4",
          "concat:a.mp4",
          "\t.mp4", "....mp4", "a\x7fb.mp4", "\u3000.mp4", "🎬.mp4", "{x}.mp4", "a=b.mp4",
@@ -545,13 +544,13 @@ NASTY = ["-y.mp4", "--help.mp4", "-i.mp4", "$(touch owned).mp4", "`touch owned`.
 @pytest.mark.covers("S15")
 def test_names_that_a_shell_or_ffmpeg_might_obey_are_only_names(tmp_path: Path) -> None:
     assert len(NASTY) >= 30
-    clip = counting(tmp_path / "clip", "-f", "mp4", frames=24).read_bytes()
+    clip = counting(tmp_path / "clip", "-f", "mp4", frames=2).read_bytes()
     (tmp_path / "in").mkdir()
     for name in NASTY:
         path = tmp_path / "in" / name
         path.write_bytes(clip)
         facts, _ = media.verify(path)
-        assert facts.frames == 24
+        assert facts.frames == 2
         made = tmp_path / "in" / f"{name}.png"
         media.last_frame(path, made)
         assert made.stat().st_size > 100

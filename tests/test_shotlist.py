@@ -41,6 +41,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
+@pytest.mark.covers("E14")
 def test_two_shots_of_one_name_are_refused_however_it_is_written(one, other, tmp_path):
     page = said(
         f'shots:\n  - {{shot: "{one}", prompt: x}}\n  - {{shot: "{other}", prompt: y}}', tmp_path

@@ -75,6 +75,7 @@ def packets(film: Path) -> list[av.Packet]:
 # Pictures
 
 
+@pytest.mark.covers("S14")
 def test_the_film_is_its_clips_frame_for_frame(reel: dict[str, Path], tmp_path: Path) -> None:
     """Whoever encoded them; ffmpeg's own program, in its strictest mode, finds every frame."""
     out = tmp_path / "film.mp4"
