@@ -60,6 +60,7 @@ def test_the_same_file_is_read_once(project):
     assert library.get("refs/keeper.png", "picture") is first
 
 
+@pytest.mark.covers("G2", "S7")
 def test_bytes_that_changed_after_the_plan_are_not_sent(project):
     found = Library(project).get("refs/keeper.png", "picture")
     shutil.copy(photograph("coffee.png"), found.path)
@@ -77,6 +78,7 @@ ESCAPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.covers("S7", "G4")
 @pytest.mark.parametrize("name", ESCAPES)
 def test_nothing_outside_of_the_folder_is_opened(project, name):
     message = refused(project, name.format(up=project.parent))
@@ -97,12 +99,14 @@ LINKS = {
 }
 
 
+@pytest.mark.covers("S7", "G4")
 @pytest.mark.parametrize("target", LINKS.values(), ids=LINKS)
 def test_links_are_not_followed_out(project, target):
     (project / "refs/link.png").symlink_to(target.format(up=project.parent))
     assert "is a link that leads" in refused(project, "refs/link.png")
 
 
+@pytest.mark.covers("S7", "G4")
 def test_a_linked_folder_is_not_followed_out_either(project):
     (project / "elsewhere").symlink_to(project.parent)
     assert "is a link that leads out of" in refused(project, "elsewhere/outside.png")
@@ -125,6 +129,7 @@ def test_a_root_that_is_not_there_is_a_usage_error(tmp_path):
         allowed_roots([str(tmp_path / "nowhere")])
 
 
+@pytest.mark.covers("S7", "G4")
 def test_a_hard_link_to_a_text_is_no_picture(project):
     os.link(project.parent / "id_rsa", project / "refs/hard.png")
     assert "is not a playable picture" in refused(project, "refs/hard.png")
@@ -133,6 +138,7 @@ def test_a_hard_link_to_a_text_is_no_picture(project):
 # --- things that are no file ------------------------------------------------------------------
 
 
+@pytest.mark.covers("S7", "G3")
 def test_what_is_no_regular_file_is_refused_and_never_waited_for(project, monkeypatch):
     os.mkfifo(project / "pipe.png")
     with socket.socket(socket.AF_UNIX) as server:
@@ -142,6 +148,7 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(project, monkey
             assert refused(project, name).startswith(name)
 
 
+@pytest.mark.covers("G3")
 def test_a_folder_a_missing_file_and_a_missing_folder_are_told_apart(project):
     assert refused(project, "refs") == "refs is a folder. Name a file inside it."
     assert refused(project, ".") == ". is a folder. Name a file inside it."
@@ -156,6 +163,7 @@ def test_a_folder_a_missing_file_and_a_missing_folder_are_told_apart(project):
     assert "file name too long" in refused(project, "a" * 300 + ".png")
 
 
+@pytest.mark.covers("S7", "G3")
 def test_a_file_that_is_too_large_or_empty_is_refused_unread(project):
     with (project / "large.mp4").open("wb") as file:
         file.truncate(300 * 1024 * 1024)
@@ -176,6 +184,7 @@ FAKES = {
 }
 
 
+@pytest.mark.covers("S12", "S13")
 @pytest.mark.parametrize("name", FAKES)
 def test_what_does_not_decode_is_refused_under_the_name_in_the_list(project, name):
     (project / name).write_bytes(FAKES[name])
@@ -190,6 +199,7 @@ def test_a_picture_is_no_footage_and_footage_is_no_picture(project):
     assert "it is an MP4 video" in refused(project, "plate.mp4", "picture")
 
 
+@pytest.mark.covers("G7")
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (900, 4)])
@@ -200,6 +210,7 @@ def test_pictures_of_every_mode_and_size_are_measured(project, mode, size):
     assert (found.width, found.height, found.sharpness) == (*size, 0.0)
 
 
+@pytest.mark.covers("G7")
 @pytest.mark.filterwarnings("error")
 def test_a_palette_with_transparency_and_a_cmyk_jpeg_are_measured_without_a_warning(project):
     palette = Image.new("P", (64, 64))

@@ -92,6 +92,7 @@ class TestStrictness:
         assert answer.status_code == 403
         assert answer.json() == {"error": f"Model variant {model} is not available"}
 
+    @pytest.mark.covers("S17")
     @pytest.mark.parametrize(
         ("headers", "status"),
         [
@@ -116,6 +117,7 @@ class TestStrictness:
         assert answer.status_code == status
         assert status == 200 or answer.json()["error"]
 
+    @pytest.mark.covers("S17")
     def test_a_real_key_is_sent_home_and_never_written_down(self, tmp_path: Path) -> None:
         with (
             running(tmp_path, QUICK) as url,

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,7 @@ from secondunit.splice import matches
 from secondunit.splice.conform import conform, fit
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from av.container import OutputContainer
 
 FILM = Profile(320, 180, Fraction(24))
 X264 = ("-c:v", "libx264", "-preset", "veryfast")
@@ -425,6 +426,30 @@ def test_a_damaged_clip_leaves_what_was_there(tmp_path: Path, out: Path) -> None
         conform(flipped(CARPHONE, tmp_path / "bad.mp4", 1), out, FILM)
     assert out.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "conformed.mp4"]
+
+
+@pytest.mark.covers("S14")
+@pytest.mark.parametrize("way", ["a bit turned over", "cut short"])
+def test_a_write_that_lies_is_found_before_the_clip_has_its_name(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """From then on the clip is only copied: nobody would look at it again."""
+    from secondunit.splice import conform as room
+
+    write, source = room._write, counting(tmp_path / "clip.mp4", fps="30", frames=30)
+
+    def lying(clip: OutputContainer, *rest: object) -> None:
+        write(clip, *rest)
+        clip.close()
+        part = Path(clip.name.removeprefix("file:"))
+        data = bytearray(part.read_bytes())
+        data[data.index(b"mdat") + 3000] ^= 8
+        part.write_bytes(data[:-60] if way == "cut short" else data)
+
+    monkeypatch.setattr(room, "_write", lying)
+    with pytest.raises(CutError, match="not what was written"):
+        conform(source, out, FILM)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 @pytest.mark.covers("E4")

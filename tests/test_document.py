@@ -130,6 +130,7 @@ SCALARS = [
 ]
 
 
+@pytest.mark.covers("S1", "G6")
 @pytest.mark.parametrize(("written", "meant"), [case for case in SCALARS if case[0] != "-"])
 def test_scalars_are_those_of_yaml_1_2(written, meant, scanner):
     value = loads(f"x: {written}\n").data["x"]
@@ -137,6 +138,7 @@ def test_scalars_are_those_of_yaml_1_2(written, meant, scanner):
     assert type(value) is type(meant)
 
 
+@pytest.mark.covers("S1")
 @pytest.mark.parametrize(
     ("written", "meant"),
     [("|\n  7\n", "7\n"), ("|-\n  a: b\n  # c\n", "a: b\n# c"), (">\n  a\n  b\n", "a b\n")],
@@ -145,6 +147,7 @@ def test_block_scalars_are_always_text(written, meant, scanner):
     assert loads(f"x: {written}").data["x"] == meant
 
 
+@pytest.mark.covers("S6")
 @pytest.mark.parametrize(
     "written", [".inf", "-.inf", "+.INF", ".Inf", ".nan", ".NaN", ".NAN", "1e999", "-1.0e999"]
 )
@@ -158,6 +161,7 @@ def test_numbers_that_are_not_finite_are_refused(written, scanner):
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.covers("S1")
 def test_keys_are_the_text_that_is_written(scanner):
     data = loads(
         "shots:\n  1: a\n  010: b\n  on: c\n  true: d\n  1.50: e\n  2026-01-02: f\n  =: g\n"
@@ -175,6 +179,7 @@ def test_keys_are_the_text_that_is_written(scanner):
     }
 
 
+@pytest.mark.covers("S2")
 def test_every_key_written_twice_is_named_with_both_lines(scanner):
     text = (
         "budget: {cap: 5, cap: 5000}\n"
@@ -198,6 +203,7 @@ def test_every_key_written_twice_is_named_with_both_lines(scanner):
     ]
 
 
+@pytest.mark.covers("S2", "S3")
 @pytest.mark.parametrize(
     ("text", "line", "column", "fragment"),
     [
@@ -232,6 +238,7 @@ TAGS = [
 ]
 
 
+@pytest.mark.covers("S5")
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize(
     "text", ["a: b\nx: {} y\n", "a: b\nx: &n {} y\n", "a: b\nx: {} [y]\n", "a: b\n{} x: y\n"]
@@ -243,6 +250,7 @@ def test_tags_are_refused_by_name(tag, text, scanner):
     assert f"`{tag}`" in problem.message
 
 
+@pytest.mark.covers("S5")
 def test_tags_on_a_line_of_their_own_are_refused_too(scanner):
     assert "tag" in only_problem("a: b\nx: &n # why\n  !y\n  z\n").message
 
@@ -283,6 +291,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.covers("S3", "S4")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_bombs_are_refused_at_once(name):
     """In under 50 ms of processor time; the second and third try are there for a busy machine."""
@@ -297,17 +306,20 @@ def test_bombs_are_refused_at_once(name):
         assert any(fragment in problem.message for problem in outcome.problems)
 
 
+@pytest.mark.covers("S4")
 def test_nesting_may_be_32_deep_and_no_deeper(scanner):
     assert loads("x: " + "[" * 31 + "]" * 31).data
     assert "32 levels" in only_problem("x: " + "[" * 32 + "]" * 32).message
 
 
+@pytest.mark.covers("S3", "S4")
 def test_aliases_deepen_what_they_stand_in(scanner):
     deep = "[" * 30 + "]" * 30
     assert loads(f"a: &a {deep}\nb: [*a]\n").data
     assert "32 levels" in only_problem(f"a: &a {deep}\nb: [[*a]]\n").message
 
 
+@pytest.mark.covers("S3")
 def test_values_are_counted_with_aliases_unfolded():
     hundred = "[" + ", ".join("x" * 99) + "]"
     lists = MAX_NODES // 100 - 1
@@ -335,6 +347,7 @@ def test_aliases_that_mean_nothing_are_refused(text, line, column, fragment, sca
     assert fragment in problem.message
 
 
+@pytest.mark.covers("S16")
 @pytest.mark.parametrize(
     "character",
     ["\x00", "\x07", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\ufeff", "\ufffe", "\ud800"],
@@ -346,6 +359,7 @@ def test_invisible_characters_are_refused_where_they_stand(character, scanner):
     assert character not in str(problem)
 
 
+@pytest.mark.covers("S16")
 @pytest.mark.parametrize("escape", ["\\0", "\\e[31m", "\\x07", "\\u202\x38"])
 def test_escapes_do_not_smuggle_them_in(escape, scanner):
     assert "invisible character" in only_problem(f'prompt: "a{escape}"\n').message
@@ -380,11 +394,13 @@ def test_everything_wrong_is_said_at_once_up_to_where_the_file_breaks(scanner):
     assert [problem.line for problem in problems] == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.covers("S4")
 def test_a_flood_of_problems_is_cut_off():
     problems = refusal("a: 1\n" * 500).problems
     assert len(problems) == document.MAX_PROBLEMS + 1
 
 
+@pytest.mark.covers("S5")
 def test_a_fault_of_the_reader_is_a_problem_with_a_code_and_never_a_traceback(monkeypatch):
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError
@@ -689,6 +705,7 @@ def test_marks_point_at_the_scalar(data, layout):
 
 
 @given(st.text(max_size=200))
+@pytest.mark.covers("S5", "G6")
 def test_any_text_is_read_or_refused(text):
     outcome = attempt(text)
     if isinstance(outcome, SpecError):
@@ -731,6 +748,7 @@ def test_a_folder_is_said_with_what_is_in_it(tmp_path):
     assert refused_file(tmp_path).endswith(f"such as {tmp_path / 'teaser.yaml'}.")
 
 
+@pytest.mark.covers("S7")
 def test_pipes_devices_and_sockets_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "a pipe or a device" in refused_file(tmp_path / "pipe")
@@ -757,6 +775,7 @@ def test_a_file_one_may_not_read_is_said(tmp_path):
     assert "may not read" in refused_file(tmp_path / "secret.yaml")
 
 
+@pytest.mark.covers("S4")
 def test_a_file_over_two_megabytes_is_refused_without_reading_it_all(tmp_path):
     with (tmp_path / "big.yaml").open("wb") as file:
         file.truncate(40 * 10**9)
@@ -765,6 +784,7 @@ def test_a_file_over_two_megabytes_is_refused_without_reading_it_all(tmp_path):
         loads("é" * 1_000_001)
 
 
+@pytest.mark.covers("S5")
 @pytest.mark.parametrize(
     ("data", "line", "column", "byte"),
     [

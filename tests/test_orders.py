@@ -109,3 +109,51 @@ def test_a_drawn_seed_keeps_to_the_limit_of_its_gateway(folder):
             f"shots: [{{prompt: 'A {n}.', reference: refs/door.png}}]", folder, gateway="cometapi"
         )
         assert made.steps[1].seed <= 999999999
+
+
+# --- what cannot be ordered -------------------------------------------------------------------
+
+REFUSED = [
+    ("shots: [{clip: plates/meadow.mp4, duration: 3}]", "a clip lasts as long as it does."),
+    ("shots: [{source: plates/meadow.mp4}]", "an edit needs a `prompt` that says what to change."),
+    ("shots: [{reference: refs/door.png}]", "this shot says nothing to make. Write a `prompt`"),
+    (
+        "profiles: {final: {still: gen4.5}}\nshots: [{prompt: x, reference: refs/door.png}]",
+        "gen4.5 makes no stills. These do: gen4_image, gen4_image_turbo.",
+    ),
+    (
+        "shots: [{prompt: x, source: plates/meadow.mp4, duration: 3}]",
+        "an edit lasts as long as its source. Shorten it with `trim`",
+    ),
+    ("shots: [{prompt: x, duration: 11}]", "makes 2 to 10 seconds, not 11. Make it two shots"),
+    ("shots: [{prompt: x, model: veo3.1, duration: 5}]", "4, 6 or 8 seconds, not 5. Order 6"),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), REFUSED)
+def test_what_cannot_be_ordered_is_said_with_the_way_out(text, sentence, folder):
+    assert sentence in said(text, folder)
+
+
+# --- prices -----------------------------------------------------------------------------------
+
+
+def test_a_stated_price_is_credits_for_one_call_whatever_its_length(folder):
+    text = "shots: [{prompt: A., duration: 2}, {prompt: A., duration: 10}]"
+    assert [s.credits for s in plan(text, folder).orders] == [24, 120]
+    stated = plan(text, folder, gateway="runway", prices={"runway.gen4.5": 99})
+    assert [s.credits for s in stated.orders] == [99, 99]
+
+
+def test_a_price_stated_for_another_gateway_or_model_changes_nothing(folder):
+    prices = {"cometapi.gen4.5": 1, "runway.gen4_turbo": 1, "gen4.5": 1}
+    made = plan("shots: [A.]", folder, gateway="runway", prices=prices)
+    assert made.orders[0].credits == 60
+
+
+def test_a_stated_price_is_no_part_of_the_take_key(folder):
+    """What a call costs changes; what was bought stays bought."""
+    text = "shots: [A.]"
+    one = plan(text, folder, gateway="runway")
+    other = plan(text, folder, gateway="runway", prices={"runway.gen4.5": 1})
+    assert one.steps[0].key == other.steps[0].key

@@ -247,3 +247,44 @@ def test_remarks_are_told_beside_problems(folder):
     error = refusal("shots: ['Push in, pan left.', {prompt: x, duration: 99}]", folder)
     assert [r.code for r in error.remarks] == ["camera-moves"]
     assert len(error.problems) == 1
+
+
+# --- amounts ----------------------------------------------------------------------------------
+
+NO_AMOUNT = {
+    "duration": (
+        ".inf", "-.inf", ".nan", "1.0e999", "inf", "'.inf'", "-1", "0", "true", "[5]",
+    ),
+    "budget": (
+        ".inf", "-.inf", ".nan", "1.0e999", "-5", "$-5", "$1e9", "$inf", "nan", "true", "[5]",
+        "$5 credits", "{cap: .inf}", "{cap: -1}", "{cap: $nan}", "{cap: 5, cap: 5000}",
+        "{per_shot: 1e999}", "{caps: 5}",
+    ),
+    "fps": (".inf", "0", "-24", ".nan", "1e999", "24fps"),
+    "seed": (".nan", "1.5", "-1", "4294967296", "1e3", "'7 '", "true"),
+    "trim": ("{in: .inf}", "{in: -1}", "{out: 1e999}", "{in: 5, out: 2}"),
+}  # fmt: skip
+
+
+@pytest.mark.covers("S6")
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field in NO_AMOUNT for value in NO_AMOUNT[field]]
+)
+def test_no_amount_is_infinite_negative_or_something_else(field, value, folder):
+    of_the_film = field in {"budget", "fps"}
+    shot = "shots:\n  - prompt: x\n" + ("" if of_the_film else f"    {field}: {value}\n")
+    text = f"{field}: {value}\n{shot}" if of_the_film else shot
+    problems = refusal(text, folder).problems
+    assert len(problems) == 1
+    assert problems[0].where.startswith(field if of_the_film else f"shots[0].{field}")
+
+
+@pytest.mark.covers("S6")
+@pytest.mark.parametrize(
+    "field", ["exec", "hooks", "plugins", "env", "base_url", "api_key", "python"]
+)
+def test_a_shot_list_has_no_field_for_code_keys_or_addresses(field, folder):
+    for text in (f"{field}: x\nshots: [x]", f"shots:\n  - prompt: x\n    {field}: x\n"):
+        problems = refusal(text, folder).problems
+        assert len(problems) == 1
+        assert "unknown field" in problems[0].message

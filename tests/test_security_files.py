@@ -25,7 +25,7 @@ from PIL import Image, PngImagePlugin
 
 from secondunit import media
 from secondunit.cut import WHOLE, Profile
-from secondunit.errors import SecondUnitError
+from secondunit.errors import SecondUnitError, Spoiled
 from secondunit.plan import assets
 from secondunit.plan.assets import Asset, BadAsset, Library
 from secondunit.splice.conform import conform
@@ -487,6 +487,30 @@ def test_footage_that_names_other_files_is_refused_and_nothing_is_fetched(
         with pytest.raises(BadAsset):
             Library(tmp_path).get(path.name, "footage")
     assert hits == []
+
+
+@pytest.mark.covers("S13", "D14")
+@pytest.mark.parametrize("name", [
+    "dash over http", "hls over http", "ffconcat over http", "sdp", "an mp4 whose pictures lie at a link",
+])  # fmt: skip
+def test_an_output_in_disguise_is_kept_nowhere_and_fetches_nothing(
+    tmp_path: Path, counter: Server, name: str
+) -> None:
+    """Ordered, downloaded and judged by the unit itself, as in a run."""
+    from strict import Life, listening
+    from test_take import ONE, Production
+
+    port, hits = counter
+    data = disguises(port, tmp_path)[name]
+    with listening(lambda *_: data) as strict:
+        strict.living("door", Life(media=(data,)))
+        production = Production(tmp_path, strict)
+        with pytest.raises(Spoiled, match="not ordered again"):
+            production.shoot(production.plan(ONE))
+        assert len(strict.taken) == 1
+    assert hits == []
+    kept = [p for p in (tmp_path / ".secondunit").rglob("*.mp4") if "bad" not in p.parts]
+    assert not [p for p in kept if p.read_bytes() == data]
 
 
 @pytest.mark.covers("S13")

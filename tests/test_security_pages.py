@@ -5,14 +5,17 @@ from __future__ import annotations
 import html
 import re
 import socket
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from conftest import BIN
 from lot import HEADERS, QUICK, REAL_KEY, TEXT, client, ended, order
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from secondunit.backlot import running
 from secondunit.flow.pages import text
@@ -117,6 +120,38 @@ def test_the_reading_is_strict_enough_to_find_what_gets_through() -> None:
 def test_no_character_that_steers_is_printed(code: int) -> None:
     assert chr(code) not in shown(f"a{chr(code)}b")
     assert chr(code) not in text(f"a{chr(code)}b") or code == 32
+
+
+STEERING = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+
+
+@pytest.mark.covers("S16")
+def test_no_command_prints_what_would_steer_a_terminal(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Names of files and folders are not looked at by the reader of shot lists."""
+    odd = "a\x1b]0;owned\x07\x1b[31m\u202eb\u2066"
+    folder = tmp_path / odd
+    folder.mkdir()
+    Image.new("RGB", (1280, 720)).save(folder / "door.png")
+    (folder / f"{odd}.yaml").write_text(
+        "looks: {fog: \u202ecold}\nshots:\n  - {prompt: 'A \u202edoor. \u2066Push in, pan left.',"
+        " first_frame: door.png, look: fog, x-note: \u202e}\n  - {prompt: x, seed: '\u202e'}\n"
+    )
+    sound = folder / f"{odd}2.yaml"
+    sound.write_text("shots:\n  - {prompt: 'A \u202edoor.', first_frame: door.png}\n")
+    wrong, missing = folder / f"{odd}.yaml", folder / f"{odd}3.yaml"
+    for words in (("check", wrong), ("plan", missing), ("plan", sound), ("status", sound)):
+        done = subprocess.run(
+            [BIN / "secondunit", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert said.strip()
+        assert not STEERING.search(said), words
 
 
 # --- S17: the backlot ---------------------------------------------------------------------------

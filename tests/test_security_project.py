@@ -1,4 +1,4 @@
-"""A project folder from a stranger: what lies in it configures nothing, runs nothing and spends nothing."""
+"""A stranger's project folder: what lies in it configures nothing, runs nothing, spends nothing."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def poison(folder: Path, marker: Path, port: int) -> None:
     """Leave everything in `folder` that some program might read, or run, of its own accord."""
     run_it = f"import os; os.makedirs({str(marker)!r}, exist_ok=True)\n"
     for module in (
-        "sitecustomize", "usercustomize", "multiprocessing", "yaml", "prefect", "conftest", "av", "plugins",
-        "secondunit", "encodings", "logging", "keyring",
+        "sitecustomize", "usercustomize", "multiprocessing", "yaml", "prefect", "conftest", "av",
+        "plugins", "secondunit", "encodings", "logging", "keyring",
     ):  # fmt: skip
         (folder / f"{module}.py").write_text(run_it)
     logging = {
@@ -81,7 +81,8 @@ def poison(folder: Path, marker: Path, port: int) -> None:
     toml = (
         f'profiles_path = "{folder}/profiles.toml"\nhome = "{folder}/home"\n[api]\nurl = "{evil}/api"\n'
         f'key = "stolen"\n[logging]\nconfig_path = "{folder}/logging.yml"\n[results]\n'
-        f'persist_by_default = true\nlocal_storage_path = "{folder}/results"\n[tasks]\nrefresh_cache = true\n'
+        f'persist_by_default = true\nlocal_storage_path = "{folder}/results"\n'
+        "[tasks]\nrefresh_cache = true\n"
     )
     (folder / "prefect.toml").write_text(toml)
     tables = toml.replace("[", "[tool.prefect.")
@@ -147,7 +148,8 @@ def test_the_vendors_variables_and_proxies_change_nothing_of_a_paid_run(
     try:
         (tmp_path / "film.yaml").write_text("defaults: {duration: 2}\nshots: [A door opens.]\n")
         done = run(
-            tmp_path, environment, "shoot", "film.yaml", "--gateway", "runway", "--yes", "--budget", "$5",
+            tmp_path, environment, "shoot", "film.yaml", "--gateway", "runway", "--yes",
+            "--budget", "$5",
             SECONDUNIT_RUNWAY_BASE_URL=strict.url, RUNWAYML_API_SECRET="test", RUNWAYML_BASE_URL=evil,
             RUNWAYML_CUSTOM_HEADERS="Authorization: Bearer stolen", HTTP_PROXY=evil, HTTPS_PROXY=evil,
             ALL_PROXY=evil, http_proxy=evil, all_proxy=evil, SSL_CERT_FILE=str(tmp_path / "none.pem"),

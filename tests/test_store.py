@@ -316,6 +316,16 @@ def test_a_take_of_a_newer_version_is_left_alone(store: Store, take: Take) -> No
     assert take.path.read_bytes() == BYTES
 
 
+def test_a_take_from_before_there_were_seals_is_as_good(store: Store, take: Take) -> None:
+    path = take.path.parent / "slate.json"
+    slate = json.loads(path.read_text())
+    del slate["seal"]
+    path.write_text(json.dumps({**slate, "schema": 1}))
+    assert store.get(KEY) is not None
+    path.write_text(json.dumps({**slate, "schema": 2}))
+    assert store.get(KEY) is None
+
+
 @pytest.mark.covers("E14")
 def test_names_that_differ_only_for_some_disks_do_not_meet(store: Store) -> None:
     """Whatever the shots are called, names on the disk are hashes, of small letters and digits."""

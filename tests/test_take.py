@@ -6,15 +6,16 @@ import asyncio
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from footage import small_disk
+from onset import HEAD, ONE, PACE, Production  # noqa: F401  test_verify asks for ONE here
 from reel import large_clip, picture, reel
 from strict import DROP, RESET, Life, Reply, Strict, listening
 
-from secondunit import catalog, deciding, shotlist
+from secondunit import deciding
 from secondunit.crew import Project
 from secondunit.errors import (
     Broken,
@@ -23,33 +24,21 @@ from secondunit.errors import (
     Lost,
     OverBudget,
     Refused,
-    SecondUnitError,
     ShotError,
     Spoiled,
     Throttled,
     Unreachable,
     UsageError,
 )
-from secondunit.gateways.wire import Credentials, WireGateway
-from secondunit.ledger import Allowance, Ledger
-from secondunit.plan.planner import Choices, compile_plan
+from secondunit.ledger import Allowance
 from secondunit.ports import Account
-from secondunit.store import Store
-from secondunit.take import Unit
-from secondunit.take.lane import Lane
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from secondunit.ledger import Order
-    from secondunit.plan import Plan, Step
-    from secondunit.store import Take
-
-PACE = Pace(poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01)
-HEAD = "defaults: {duration: 2, ratio: '16:9', seed: 7}\nshots:\n"
-ONE = HEAD + "  one: A door opens.\n"
+    from secondunit.take import Unit
 
 
 @pytest.fixture(scope="session")
@@ -63,101 +52,6 @@ def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
         yield strict
         assert strict.posted_at_once <= 1
         assert strict.quickest() >= PACE.poll
-
-
-@dataclass
-class Seen:
-    """A watcher that remembers."""
-
-    stages: list[tuple[str, str, str]] = field(default_factory=list)
-
-    def saw(self, shot: str, stage: str, detail: str = "") -> None:
-        self.stages.append((shot, stage, detail))
-
-
-class Production:
-    """A shot list beside its project; every `shoot` is a run of its own."""
-
-    def __init__(self, folder: Path, strict: Strict) -> None:
-        self.folder = folder
-        self.strict = strict
-        self.url = strict.url
-        self.project = Project(folder)
-        self.allowance = Allowance()
-        self.pace = PACE
-        self.account: Account | None = None
-        self.seen = Seen()
-
-    def plan(self, text: str = ONE) -> Plan:
-        path = self.folder / "film.yaml"
-        path.write_text(text)
-        return compile_plan(shotlist.read(str(path)), Choices(gateway="runway"))
-
-    def shoot(self, plan: Plan, shot: str | None = None) -> Take:
-        """Take the steps of a plan, or of one shot, one after the other; return the last take."""
-        steps = [s for s in plan.steps if shot in {None, s.shot}]
-        return self.run(plan, lambda unit: _each(unit, steps))
-
-    def at_once(self, plan: Plan) -> list[Any]:
-        """Take all steps of a plan at once; errors come back among the takes."""
-        return self.run(
-            plan,
-            lambda unit: asyncio.gather(*map(unit.shoot, plan.steps), return_exceptions=True),
-        )
-
-    def run(self, plan: Plan, work: Callable[[Unit], Awaitable[Any]]) -> Any:
-        ledger = Ledger(self.project.ledger)
-        lane = Lane(ledger)
-        try:
-            ledger.prepare()
-            return asyncio.run(self._run(plan, work, ledger, lane))
-        finally:
-            lane.close()
-            ledger.close()
-
-    async def _run(
-        self, plan: Plan, work: Callable[[Unit], Awaitable[Any]], ledger: Ledger, lane: Lane
-    ) -> Any:
-        gateway = WireGateway(catalog.load().gateways["runway"], Credentials(self.url, "test"))
-        unit = Unit(
-            plan, gateway, ledger, Store(self.project.store), lane, self.seen,  # type: ignore[arg-type]  # stages are text here
-            run="run", allowance=self.allowance, account=self.account,
-        )  # fmt: skip
-        unit.pace = self.pace
-        try:
-            return await work(unit)
-        finally:
-            await gateway.close()
-
-    def persist(self, plan: Plan) -> SecondUnitError | None:
-        """Do as the flow does, and more: call again whatever calls itself transient."""
-        for _ in range(9):
-            try:
-                self.shoot(plan)
-            except SecondUnitError as error:
-                if not error.transient:
-                    return error
-            else:
-                return None
-        raise AssertionError("an error stays transient for ever")
-
-    @property
-    def orders(self) -> tuple[Order, ...]:
-        ledger = Ledger(self.project.ledger)
-        try:
-            return ledger.of_film("film")
-        finally:
-            ledger.close()
-
-    @property
-    def states(self) -> list[str]:
-        return [order.state for order in self.orders]
-
-
-async def _each(unit: Unit, steps: Sequence[Step]) -> Take:
-    for step in steps:
-        take = await unit.shoot(step)
-    return take
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ def test_a_definite_refusal_is_no_order(gateway: WireGateway, strict: Strict, st
     assert said == Rejected("No, because", status, money=status == 402)
 
 
+@pytest.mark.covers("C11", "C15")
 @pytest.mark.parametrize("status", UNCERTAIN)
 def test_any_other_status_leaves_doubt(gateway: WireGateway, strict: Strict, status: int) -> None:
     """Runway stands behind a proxy: a 502 may have been charged."""
@@ -139,6 +140,7 @@ LOST = {
 }
 
 
+@pytest.mark.covers("C2", "C3", "C4", "C13")
 @pytest.mark.parametrize("how", LOST)
 def test_an_order_without_a_ticket_is_in_doubt_and_posted_once(
     gateway: WireGateway, strict: Strict, how: str
@@ -174,6 +176,7 @@ def test_nothing_is_sent_to_a_closed_port() -> None:
     assert said == NotSent(f"http://127.0.0.1:{port} cannot be reached (connection refused)")
 
 
+@pytest.mark.covers("C5")
 def test_an_answer_that_does_not_come_leaves_doubt(
     gateway: WireGateway, strict: Strict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +186,7 @@ def test_an_answer_that_does_not_come_leaves_doubt(
     assert said == Doubtful("the connection broke before an answer came (timed out)")
 
 
+@pytest.mark.covers("C5")
 @pytest.mark.parametrize("begun", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n{"])
 def test_an_answer_of_one_byte_a_minute_does_not_hold_the_lane_for_ever(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
@@ -221,6 +225,7 @@ def dripping(begun: bytes) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.covers("C7")
 def test_a_large_order_that_is_cut_off_while_it_is_sent_is_in_doubt() -> None:
     def hang_up() -> None:
         server.accept()[0].close()
@@ -232,6 +237,7 @@ def test_a_large_order_that_is_cut_off_while_it_is_sent_is_in_doubt() -> None:
             assert isinstance(gateway.create("image_to_video", large, shot="s"), Doubtful)
 
 
+@pytest.mark.covers("C6")
 def test_each_order_has_a_connection_of_its_own(gateway: WireGateway, strict: Strict) -> None:
     """A kept connection that the other side has just closed would leave an order in doubt."""
     strict.script("text_to_video", raw("Content-Length: 12", b'{"id":"abc"}'))
@@ -240,6 +246,7 @@ def test_each_order_has_a_connection_of_its_own(gateway: WireGateway, strict: St
     assert len(set(strict.lines)) == 3
 
 
+@pytest.mark.covers("C8")
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
@@ -300,7 +307,6 @@ def test_an_empty_account_behind_a_broken_gateway_stays_doubt(status: int) -> No
     assert isinstance(answers.outcome(status, body, {}), Doubtful)
 
 
-@pytest.mark.covers("D18")
 @pytest.mark.parametrize(
     "words", ["Daily generation limit reached.", "200 generations per day", "limit of 24 hours"]
 )
@@ -383,6 +389,7 @@ def test_every_answer_about_the_account_can_be_read(answer: Any) -> None:
 # --- questions -----------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("C13")
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -424,6 +431,28 @@ def test_an_account_may_be_unknown_and_is_asked_for_again_when_the_answer_fails(
     assert ask(lambda gateway: gateway.account(), strict) is None
     strict.account["tier"]["models"] = {"gen4.5": {"maxConcurrentGenerations": 2}}
     assert ask(lambda gateway: gateway.account(), strict) == Account(10_000, {"gen4.5": 2}, made={})
+
+
+def test_an_account_that_is_never_told_is_said_after_some_questions(strict: Strict) -> None:
+    strict.script("organization", *[Reply(503)] * wire.READ_TRIES)
+    with pytest.raises(Unreachable, match="answers 503"):
+        ask(lambda gateway: gateway.account(), strict)
+    assert strict.requests == ["GET organization"] * wire.READ_TRIES
+
+
+@pytest.mark.covers("C19")
+def test_no_more_of_an_answer_is_read_than_makes_sense(strict: Strict) -> None:
+    strict.script("tasks", raw("Connection: close", b" " * (20 << 20)))
+    with pytest.raises(Unreachable, match="not JSON"):
+        ask(lambda gateway: gateway.poll("abc"), strict)
+
+
+def test_a_question_that_is_refused_says_that_the_ticket_stays(strict: Strict) -> None:
+    strict.script("tasks", Reply(403, b'{"error":"not yours"}'))
+    with pytest.raises(
+        ShotError, match=r"403, not yours\. The ticket stays open and is not ordered"
+    ):
+        ask(lambda gateway: gateway.poll("abc"), strict)
 
 
 def test_evidence_is_what_the_account_says_and_nothing_where_it_cannot_be_read(
@@ -472,6 +501,7 @@ def test_the_key_goes_to_its_own_host_and_is_never_shown(
     gateway.create("text_to_video", ORDER, shot="s")
     with pytest.raises(UsageError, match="another host"):
         gateway._lane.get(f"{strict.files}/out")
+    assert repr(gateway._lane.auth) == "<key>"
     shown = f"{gateway} {vars(gateway)} {Credentials(strict.url, KEY)!r} {caplog.text}"
     assert KEY not in shown
     assert strict.requests == ["POST text_to_video"]
@@ -490,6 +520,7 @@ def test_a_complaint_that_repeats_the_key_is_shown_without_it(
         ask(lambda gateway: gateway.poll("abc"), strict)
 
 
+@pytest.mark.covers("C20")
 def test_proxies_and_keys_of_the_environment_are_not_used(
     strict: Strict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -537,6 +568,13 @@ def test_an_upload_that_fails_gets_a_new_place_and_is_not_sent_twice_to_the_old_
     strict.script("put", Reply(503), DROP)
     uri = ask(lambda gateway: gateway.upload(FILM, "plate.mp4", "video/mp4"), strict)
     assert strict.lent == {uri: FILM}
+    assert strict.requests == ["POST uploads", "POST put"] * 3
+
+
+def test_an_upload_that_never_arrives_is_given_up_and_said(strict: Strict) -> None:
+    strict.script("put", *[Reply(503)] * 3)
+    with pytest.raises(Unreachable, match=r"plate\.mp4 could not be uploaded \(status 503\)"):
+        ask(lambda gateway: gateway.upload(FILM, "plate.mp4", "video/mp4"), strict)
     assert strict.requests == ["POST uploads", "POST put"] * 3
 
 
@@ -589,6 +627,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 MOVED = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
 
 
+@pytest.mark.covers("C17", "C18", "C19")
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -634,6 +673,7 @@ def test_a_gateway_across_the_network_names_no_address_on_this_machine(
         download_of(url, tmp_path / "clip.mp4", loopback=False)
 
 
+@pytest.mark.covers("C14")
 def test_a_download_that_never_ends_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

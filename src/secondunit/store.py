@@ -4,9 +4,9 @@ store/ab/abcd…/clip.mp4      what came back (still.png for a still; clip-2.mp4
 store/ab/abcd…/slate.json    the facts of the take, written last: with it the take is kept
 store/bad/abcd…-1/           what no longer matched its slate, set aside and never deleted
 
-A slate holds the hash of every file, and a seal, the hash of all else in it. A take whose slate is
-unsealed, whose files differ in a bit, or where a symlink, a FIFO or a folder stands for a file, is
-set aside; its ticket is in the ledger, so that it is fetched again and never ordered again by
+A slate holds the hash of every file, and a seal, the hash of all else in it (those of the first
+version had none). A take whose seal or files differ in a bit, or where a symlink, a FIFO or a folder
+stands for a file, is set aside; its ticket is in the ledger, so that it is fetched again and never ordered again by
 itself. Folders and files are for their owner alone: prompts and footage may be unreleased.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-SLATE_SCHEMA = 1
+SLATE_SCHEMA = 2  # 1 had no seal
 
 LARGEST_SLATE = 4 << 20
 """Bytes; a slate holds a prompt and some numbers, a few kB."""
@@ -169,7 +169,10 @@ def _take(folder: Path, key: str) -> Take | None:
     try:
         with opened_regular(folder / "slate.json", follow=False) as file:
             slate = json.loads(file.read(LARGEST_SLATE))
-        sealed = slate.pop("seal") == _seal(slate) and slate["key"] == key
+        seal = slate.pop("seal", None)
+        sealed = (seal == _seal(slate) or (seal, slate["schema"]) == (None, 1)) and slate[
+            "key"
+        ] == key
         names = [facts["name"] for facts in slate["files"]]
         sound = sealed and all(map(_NAME.fullmatch, names))
         take, newer = Take(key, folder / names[0], slate), slate["schema"] > SLATE_SCHEMA

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from oracles import LotBooks, StrictBooks
 from reel import reel
-from scene import LotBooks, Runner, Scene, StrictBooks
+from scene import Runner, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

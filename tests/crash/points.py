@@ -17,13 +17,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOMS = (
     "ledger", "take", "store", "gateways.wire", "gateways.download", "durable", "production",
@@ -135,7 +137,9 @@ class Points:
         trace = httpcore._trace.Trace  # type: ignore[attr-defined]  # where httpx tells of its steps
         inner = trace.__init__
 
-        def init(this: Any, name: str, logger: Any, request: Any = None, kwargs: Any = None) -> None:
+        def init(
+            this: Any, name: str, logger: Any, request: Any = None, kwargs: Any = None
+        ) -> None:
             inner(this, name, logger, request, kwargs)
             this.step = _wire_step(name, request)
 

@@ -16,24 +16,27 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av  # noqa: F401  loaded once, for all runs
 import moviepy  # noqa: F401  the same
 import typer
 from points import Points
 
-from secondunit import cli, flow, media, production, shooting, take  # noqa: F401  the same
+from secondunit import cli, flow, media, production, shooting  # noqa: F401  the same
 from secondunit.backlot import server as _server  # noqa: F401  the same
 from secondunit.gateways import download
 from secondunit.plan import planner  # noqa: F401  the same
+from secondunit.take.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE = 60.0  # seconds that a run may take before it counts as hung
 PACE = {"poll": 0.005, "unknown": 0.5, "outage": 3.0, "retry": 0.01, "calm": 0.1, "settle": 0.1}
-QUICK = take.Pace(**PACE, again=(0.01, 0.02))
+QUICK = Pace(**PACE, again=(0.01, 0.02))
 
 
 class Nobody:
@@ -78,7 +81,7 @@ def _once(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 def prepared() -> Points:
     """Make this process ready to fork runs."""
-    take.Pace.to = staticmethod(lambda *, slow: QUICK)  # type: ignore[method-assign,assignment]  # patience is not tested here
+    Pace.to = staticmethod(lambda *, slow: QUICK)  # type: ignore[method-assign,assignment]  # patience is not tested here
     cli.app = typer.main.get_command(cli.app)  # type: ignore[assignment]  # built once: it takes 40 ms
     cli._compiled = _once(cli._compiled)
     download.certificates()

@@ -6,9 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
+from bill import bill
+from oracles import sha256
 from points import moments
 from recovery import DECISIONS, failures, goes_on, killed, spread
-from scene import TAKES, bill
+from scene import TAKES
 
 if TYPE_CHECKING:
     from scene import Runner, Scene
@@ -29,6 +31,7 @@ KEY_STEPS = (
 @pytest.fixture(scope="module")
 def points(scene: Scene) -> list[str]:
     """Every point of a run, as it comes."""
+    scene.wipe()
     return scene.points()
 
 
@@ -41,12 +44,12 @@ def test_every_step_has_a_point(points: list[str], runner: Runner) -> None:
     assert ours <= runner.names
 
 
-SAMPLE = [pytest.param(20, id="a sample"),
-          pytest.param(10_000, id="all", marks=[pytest.mark.long, pytest.mark.timeout(900)])]  # fmt: skip
+LONG = [pytest.mark.long, pytest.mark.timeout(900)]
+SAMPLE = [pytest.param(20, id="a sample"), pytest.param(10_000, id="all", marks=LONG)]
 
 
 @pytest.mark.parametrize("count", SAMPLE)
-@pytest.mark.covers("A1", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13")
+@pytest.mark.covers("A1", "A6", "A7", "A8", "A9", "A10", "A11")
 def test_a_run_killed_anywhere_goes_on(scene: Scene, points: list[str], count: int) -> None:
     """0 paid tickets lost, 0 orders twice that nobody was told of, 0 broken files, and the film."""
     assert failures(scene, {stop: [killed(stop)] for stop in spread(moments(points), count)}) == {}
@@ -73,8 +76,31 @@ def test_an_order_in_doubt_is_proved_harmless_or_asked_about(
     assert set(before + after) <= set(points)
 
 
-PAIRS = [pytest.param(6, id="a sample"),
-         pytest.param(200, id="200", marks=[pytest.mark.long, pytest.mark.timeout(900)])]  # fmt: skip
+FEW = [pytest.param(5, id="a sample"), pytest.param(10_000, id="all", marks=LONG)]
+
+
+@pytest.mark.parametrize("count", FEW)
+@pytest.mark.covers("A12", "A13")
+def test_a_film_stays_until_the_next_one_is_whole(
+    scene: Scene, points: list[str], count: int
+) -> None:
+    """Killed while it joins the film again: there is the old one or the new one, never half of one."""
+    scene.wipe()
+    assert scene.shoot().code == 0
+    old = sha256(scene.film)
+    scene.manifest.unlink()
+    joining = moments(scene.points())
+    assert {"splice.splice begins#1", "Path.replace begins#1"} <= {*joining, *points}
+    for stop in spread(joining, count):
+        scene.manifest.unlink()
+        assert scene.shoot(stop).code == -9, stop
+        assert sha256(scene.film) == old, stop
+        assert scene.shoot().code == 0, stop
+        scene.check_film()
+    assert len(bill(scene).charged) == TAKES
+
+
+PAIRS = [pytest.param(6, id="a sample"), pytest.param(200, id="200", marks=LONG)]
 
 
 @pytest.mark.parametrize("count", PAIRS)
@@ -87,12 +113,12 @@ def test_a_crash_during_recovery_is_recovered_from(
     assert failures(scene, {" then ".join(p): [*map(killed, p)] for p in pairs}) == {}
 
 
-LOT = [pytest.param(4, id="a sample"),
-       pytest.param(30, id="30", marks=[pytest.mark.long, pytest.mark.timeout(600)])]  # fmt: skip
+LOT = [pytest.param(4, id="a sample"), pytest.param(30, id="30", marks=LONG)]
 
 
 @pytest.mark.parametrize("count", LOT)
 def test_the_backlots_own_books_say_the_same(on_the_lot: Scene, count: int) -> None:
     """The oracle is another process and shares no code with the ledger."""
+    on_the_lot.wipe()
     found = moments(on_the_lot.points())
     assert failures(on_the_lot, {stop: [killed(stop)] for stop in spread(found, count)}) == {}

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from bill import bill
 from recovery import failures, goes_on
-from scene import TAKES, bill
+from scene import TAKES
 
 if TYPE_CHECKING:
     from recovery import Crash
@@ -106,8 +107,8 @@ def trials(scene: Scene) -> list[tuple[str, Crash]]:
     return [(f"{name} {what}", injected(name, what)) for name, what in found]
 
 
-SAMPLE = [pytest.param(14, id="a sample"),
-          pytest.param(320, id="320", marks=[pytest.mark.long, pytest.mark.timeout(1200)])]  # fmt: skip
+LONG = [pytest.mark.long, pytest.mark.timeout(1200)]
+SAMPLE = [pytest.param(14, id="a sample"), pytest.param(320, id="320", marks=LONG)]
 
 
 @pytest.mark.parametrize("count", SAMPLE)

@@ -6,10 +6,12 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from bill import bill
+from oracles import StrictBooks
 from points import moments
 from recovery import TOLD, goes_on, spread
 from reel import reel
-from scene import TAKES, Runner, Scene, StrictBooks, bill
+from scene import TAKES, Runner, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +35,12 @@ def flowing(
 @pytest.fixture(scope="module")
 def points(flowing: Scene) -> list[str]:
     """Every point of a run under Prefect."""
+    flowing.wipe()
     return flowing.points()
 
 
-SAMPLE = [pytest.param(3, id="a sample"),
-          pytest.param(12, id="12", marks=[pytest.mark.long, pytest.mark.timeout(600)])]  # fmt: skip
+LONG = [pytest.mark.long, pytest.mark.timeout(900)]
+SAMPLE = [pytest.param(3, id="a sample"), pytest.param(12, id="12", marks=LONG)]
 
 
 def ordering(points: list[str]) -> list[str]:

@@ -186,7 +186,7 @@ def _lasting(number: int, frames: int) -> float:
 
 def _opened(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=("PNG", "JPEG", "WEBP", "TIFF")) as picture:
             return plate.upright(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise Spoiled(

@@ -2,7 +2,8 @@
 
 Prefect shows the run and keeps the time; it decides nothing. Every task may be retried, repeated
 or cut off at any moment, because what was bought stands in the ledger and what arrived stands in
-the store. When its server is lost the steps go on without it.
+the store. When its server is lost the steps go on without it; when somebody cancels the run there,
+it stops as by Ctrl-C: tickets go on, and nothing is deleted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from secondunit.errors import EXIT_DOUBT, SecondUnitError
 from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
 from secondunit.flow import pages, server
+from secondunit.flow.monitor import Monitor
 from secondunit.plan import dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from prefect.client.schemas.objects import State
 
@@ -36,6 +38,7 @@ from prefect.states import Completed, Failed
 # are stored and shown, and a gateway with its key is neither to be stored nor shown.
 _production: ContextVar[Production] = ContextVar("production")
 _shown: ContextVar[dict[str, int]] = ContextVar("shown")
+_monitor: ContextVar[Monitor] = ContextVar("monitor")
 
 
 async def _is_transient(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -48,6 +51,7 @@ async def _is_transient(_task: Any, _run: Any, state: State[Any]) -> bool:
     name="shot",
     cache_policy=NO_CACHE,
     persist_result=False,
+    result_serializer="json",
     retry_jitter_factor=0.5,
     retry_condition_fn=_is_transient,
 )
@@ -56,7 +60,7 @@ async def take_shot(key: str) -> Any:
     production = _production.get()
     step = production.plan.step(key)
     try:
-        cached = await production.roll(step)
+        cached = await _monitor.get().once(step.key, lambda: production.roll(step))
     except SecondUnitError as error:
         if error.transient:
             raise
@@ -66,37 +70,48 @@ async def take_shot(key: str) -> Any:
     return Completed(message=_arrival(production, step))
 
 
-@task(name="conform", cache_policy=NO_CACHE, persist_result=False, retries=0)
+@task(
+    name="conform",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    result_serializer="json",
+    retries=0,
+)
 async def conform_clip(place: int) -> Any:
     """Bring a clip to the film's size, frame rate and pixel format, and to its trim."""
     production = _production.get()
+    entry = production.plan.cut[place]
     try:
-        await production.prepare(production.plan.cut[place])
+        await _monitor.get().once(place, lambda: production.prepare(entry))
     except SecondUnitError as error:
         return Failed(message=str(error), data=error)
     return Completed(message="Conformed.")
 
 
-@task(name="film", cache_policy=NO_CACHE, persist_result=False, retries=0)
+@task(name="film", cache_policy=NO_CACHE, persist_result=False, result_serializer="json", retries=0)
 async def join_film() -> Any:
     """Join the clips into the film."""
     try:
-        film = await _production.get().join()
+        film = await _monitor.get().once("film", _production.get().join)
     except SecondUnitError as error:
         return Failed(message=str(error), data=error)
     return Completed(message=f"{film.path} · {film.frames} frames · {float(film.seconds):.2f} s")
 
 
-@flow(name="film", persist_result=False, retries=0)
+@flow(name="film", persist_result=False, result_serializer="json", retries=0)
 async def film(shot_list: str, gateway: str, quality: str) -> Any:  # noqa: ARG001  for people to read
     """Shoot the plan that was handed over; the parameters say which."""
-    production = _production.get()
+    production = _production.get(None)
+    if production is None:
+        return Failed(message=f"Only `secondunit shoot {shot_list}` can run this again.")
+    run, monitor = _Run(production), _monitor.get()
+    monitor.begin(str(this_run.id))
     marker = production.project.work / "prefect-run"
-    await server.relieve(marker, str(this_run.id), str(this_run.name))
-    run = _Run(production)
+    await monitor.shown(server.relieve(marker, str(this_run.id), str(this_run.name)))
     await run.shoot()
+    monitor.end()
     marker.unlink(missing_ok=True)
-    _shown.get()[str(this_run.id)] = 0 if run.alone else run.shown
+    _shown.get()[str(this_run.id)] = 0 if monitor.lost else run.shown
     if production.film is None:
         missing = dict.fromkeys(step.shot for step in production.missing())
         return Failed(message=f"Did not come back: {', '.join(missing) or 'the film itself'}.")
@@ -108,7 +123,8 @@ class _Run:
 
     def __init__(self, production: Production) -> None:
         self.production = production
-        self.alone = False
+        self.monitor = _monitor.get(Monitor())
+        self.alone = self.monitor.lost
         self.shown = 0
         self.states: dict[str, State[Any]] = {}
         self.fitted: dict[int, State[Any] | None] = {}
@@ -118,7 +134,7 @@ class _Run:
 
     async def shoot(self) -> None:
         plan = self.production.plan
-        await self.board.before()
+        await self._show(self.board.before())
         rolled = {step.key: asyncio.Event() for step in plan.steps}
         async with asyncio.TaskGroup() as group:
             for step in plan.steps:
@@ -127,8 +143,13 @@ class _Run:
                 group.create_task(self._fit(place, entry, rolled))
         if len(self.fitted) == len(plan.cut):
             upstream = [state for _, state in sorted(self.fitted.items())]
-            await self._watched(join_film, "Film", upstream, self.production.join)
-        await self.board.after()
+            await self._watched(
+                join_film,
+                "Film",
+                upstream,
+                lambda: self.monitor.once("film", self.production.join),
+            )
+        await self._show(self.board.after())
 
     async def _roll(self, step: Step, rolled: dict[str, asyncio.Event]) -> None:
         try:
@@ -140,15 +161,15 @@ class _Run:
                 self.take_shot,
                 step.label,
                 [self.states.get(key) for key in step.needs],
-                lambda: self.production.roll(step),
+                lambda: self.monitor.once(step.key, lambda: self.production.roll(step)),
                 key=step.key,
             )
             if state is not None:
                 self.states[step.key] = state
             self._tell_failure(step)
-            await self.board.advance()
         finally:
             rolled[step.key].set()
+        await self._show(self.board.advance())
 
     def _tell_failure(self, step: Step) -> None:
         error = self.production.failures.get(step.key)
@@ -169,7 +190,7 @@ class _Run:
                 conform_clip,
                 f"{entry.shot} · conform",
                 [state],
-                lambda: self.production.prepare(entry),
+                lambda: self.monitor.once(place, lambda: self.production.prepare(entry)),
                 place=place,
             )
         if entry.key not in self.production.failures:
@@ -184,21 +205,28 @@ class _Run:
         **arguments: Any,
     ) -> State[Any] | None:
         """Run a step as a Prefect task run; without Prefect once its server is lost."""
-        if not self.alone:
+        if not (self.alone or self.monitor.lost):
             self.shown += 1
+            run = shown.with_options(task_run_name=_name(name))
+            needed = [s for s in upstream if s is not None]
             try:
-                state: State[Any] = await shown.with_options(task_run_name=_name(name))(
-                    **arguments,
-                    return_state=True,
-                    wait_for=[s for s in upstream if s is not None],
+                state: State[Any] | None = await self.monitor.shown(
+                    run(**arguments, return_state=True, wait_for=needed)
                 )
             except Exception as error:  # noqa: BLE001  the steps map their own errors; this is Prefect's
-                self._lose_server(error)
+                self.monitor.lose(error)
             else:
-                if not await self._lost(state):
+                if state is not None and not await self._lost(state):
                     return state
         await self._plainly(plain)
         return None
+
+    async def _show(self, page: Coroutine[Any, Any, None]) -> None:
+        """Show a page in Prefect, as long as somebody could see it."""
+        if self.alone or self.monitor.lost:
+            page.close()
+        else:
+            await self.monitor.shown(page)
 
     async def _plainly(self, plain: Callable[[], Awaitable[Any]]) -> None:
         """Do what Prefect would do, without it: try transient failures again, keep the others."""
@@ -219,17 +247,17 @@ class _Run:
         error = await state.aresult(raise_on_failure=False)
         if isinstance(error, SecondUnitError):
             return False
-        self._lose_server(error)
+        self.monitor.lose(error)
         return True
 
-    def _lose_server(self, error: object) -> None:
-        if not self.alone:
-            self.production.watcher.saw(
-                "Prefect",
-                "failed",
-                f"cannot be reached any more ({type(error).__name__}); the shots go on without it",
-            )
-        self.alone = True
+
+def _tell_lost(production: Production, error: object) -> None:
+    server.forsake()
+    production.watcher.saw(
+        "Prefect",
+        "failed",
+        f"cannot be reached any more ({type(error).__name__}); the shots go on without it",
+    )
 
 
 def _arrival(production: Production, step: Step) -> str:
@@ -256,6 +284,8 @@ class Logged:
     def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
         """Note that `shot` entered `stage`, on the terminal and in Prefect."""
         self._watcher.saw(shot, stage, detail)
+        if _monitor.get(Monitor()).lost:
+            return
         with suppress(MissingContextError):
             get_run_logger().info("%s: %s %s", shot, stage, detail)
 
@@ -267,23 +297,28 @@ def shoot(production: Production, *, day: str) -> None:
     anything is ordered when the server that the user named does not answer.
     """
     shown: dict[str, int] = {}
+    monitor = Monitor(lambda error: _tell_lost(production, error))
     with server.running() as temporary:
         whole = False
         try:
-            asyncio.run(_shoot(production, day, shown, temporary=temporary))
+            asyncio.run(_shoot(production, monitor, day, shown, temporary=temporary))
             whole = True
         finally:
-            told = asyncio.run(server.drain(shown, wait=temporary and whole))
-    if not told:
+            if monitor.lost:
+                server.forsake()
+            else:
+                told = asyncio.run(server.drain(shown, wait=temporary and whole))
+    if not monitor.lost and not told:
         production.watcher.saw("Prefect", "failed", "its history of this run is not whole")
 
 
 async def _shoot(
-    production: Production, day: str, shown: dict[str, int], *, temporary: bool
+    production: Production, monitor: Monitor, day: str, shown: dict[str, int], *, temporary: bool
 ) -> None:
     plan = production.plan
     _production.set(production)
     _shown.set(shown)
+    _monitor.set(monitor)
     run = film.with_options(
         name=plan.title, flow_run_name=_name(f"{plan.title} · {plan.quality} · {day}")
     )
@@ -291,6 +326,23 @@ async def _shoot(
         if not temporary:
             await server.ask()
         with tags(*filter(None, (plan.gateway, plan.quality, plan.slate))):
-            await run(plan.file, plan.gateway, plan.quality, return_state=True)
+            await _followed(
+                production, monitor, run(plan.file, plan.gateway, plan.quality, return_state=True)
+            )
     finally:
+        await monitor.close()
         await production.unit.gateway.close()
+
+
+async def _followed(production: Production, monitor: Monitor, run: Awaitable[Any]) -> None:
+    """See the flow's run to its end; where Prefect breaks it off, go on without Prefect."""
+    try:
+        await monitor.follow(run)
+    except Exception as error:  # noqa: BLE001  the steps keep their own errors; this is Prefect's
+        monitor.lose(error)
+    if monitor.stopped:
+        production.watcher.saw("Prefect", "failed", "the run was cancelled on its pages")
+        raise asyncio.CancelledError
+    if not monitor.over:
+        monitor.lose(RuntimeError())
+        await _Run(production).shoot()

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -30,6 +30,7 @@ ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 @contextmanager
 def running() -> Iterator[bool]:
     """Have a server for the time of a run; say whether it is a temporary one. Raises UsageError."""
+    logging.raiseExceptions = False  # what cannot be logged in Prefect is no matter for the terminal
     if PREFECT_API_URL.value():
         yield False
         return
@@ -133,3 +134,21 @@ async def _all_written(shown: Mapping[str, int]) -> bool:
     except Exception:  # noqa: BLE001  a server that is gone has written all it will ever write
         return False
     return True
+
+
+def forsake() -> None:
+    """Let Prefect's workers drop what they still had to tell a server that is gone.
+
+    Left alone they try each event eleven times, a second apart, and hold the program's end for it
+    (prefect 3.8.8, events/clients.py, _internal/concurrency/services.py).
+    """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    services: tuple[Any, ...] = (EventsWorker, APILogWorker)
+    for service in services:
+        for worker in tuple(service._instances.values()):  # noqa: SLF001  there is no other door
+            task, loop = worker._task, worker._loop  # noqa: SLF001  as above
+            worker._stop(at_exit=True)  # noqa: SLF001  as above
+            if task is not None and loop is not None:
+                loop.call_soon_threadsafe(task.cancel)

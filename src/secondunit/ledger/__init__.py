@@ -95,7 +95,7 @@ class Ledger:
             except sqlite3.IntegrityError as error:
                 raise self._refusal(db, intent, allowance, str(error)) from None
             if self._daybook is not None:
-                self._daybook.reserve(f"{self.path}#{number}", intent, allowance.day)
+                self._daybook.reserve(self._name(number, now), intent, allowance.day)
             return self._get(db, number)
 
     def opened(self, order: Order, ticket: str, estimate: int | None) -> Order:
@@ -284,8 +284,12 @@ class Ledger:
             _note(db, order.id, state, str(facts.get("reason", "")))
             moved = self._get(db, order.id)
         if self._daybook is not None:
-            self._daybook.corrected(f"{self.path}#{order.id}", moved.cost)
+            self._daybook.corrected(self._name(order.id, order.ordered_at), moved.cost)
         return moved
+
+    def _name(self, number: int, ordered_at: str) -> str:
+        """Name an order for the daybook; numbers begin anew where a ledger was lost."""
+        return f"{self.path}#{number}@{ordered_at}"
 
     def _get(self, db: sqlite3.Connection, number: int) -> Order:
         return _order(db.execute("SELECT * FROM orders WHERE id = ?", (number,)).fetchone())

@@ -7,10 +7,10 @@ import sqlite3
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from secondunit.durable import sync
 from secondunit.errors import DiskTrouble, UsageError
 
 if TYPE_CHECKING:
@@ -63,9 +63,16 @@ class Database:
         copy = self.path.with_name(f"{self.path.stem}.bak-{mark}")
         if copy.exists():
             return
+        part = self.path.with_name(f"{self.path.stem}.copying")
         with self._lock, suppress(sqlite3.Error, OSError):
-            _private(copy)
-            self._db.execute("VACUUM INTO ?", (str(copy),))
+            try:
+                part.unlink(missing_ok=True)
+                _private(part)
+                self._db.execute("VACUUM INTO ?", (str(part),))
+                sync(part)
+                part.replace(copy)
+            finally:  # half a copy would be taken for a whole one
+                part.unlink(missing_ok=True)
             for old in copies_of(self.path)[:-BACKUPS]:
                 old.unlink()
 
@@ -133,7 +140,7 @@ class Database:
     def _patiently(self, statement: str) -> None:
         """Try for as long as others are busy: turning a new file to WAL, SQLite itself does not wait."""
         last = time.monotonic() + PATIENCE
-        for _ in count():
+        while True:
             try:
                 self._db.execute(statement)
             except sqlite3.OperationalError as error:

@@ -40,7 +40,7 @@ class Rescue:
         if self._handle is None:
             self.prepare()
         assert self._handle is not None  # noqa: S101  prepared above, or it raised
-        line = json.dumps(facts).encode() + b"\n"
+        line = b"\n%b\n" % json.dumps(facts).encode()  # apart from half a line before it
         if self._end + len(line) > ROOM:
             raise OSError("the rescue file is full")
         if os.pwrite(self._handle, line, self._end) != len(line):

@@ -149,8 +149,9 @@ class Unit:
             gateway=self.gateway.name, endpoint=request.endpoint, model=request.model,
             request=request.told(), reserved=price,
         )  # fmt: skip
-        sheds = 0
-        for attempt in range(1, CREATE_TRIES + 1):
+        attempt = sheds = 0
+        while True:
+            attempt += 1
             order, outcome = await self._placed(step, intent, body)
             match outcome:
                 case Ordered():
@@ -163,17 +164,16 @@ class Unit:
                     raise self._rejected(step, outcome)
                 case NotSent(reason, busy=True) if "daily" in reason.lower():
                     raise self._rejected(step, Rejected(reason, daily=True))
-                case NotSent(reason, busy, wait, shed):
-                    sheds += shed
-                    self._line.failed(step.shot, reason)
+                case _:  # certainly not sent
+                    sheds += outcome.shed
+                    self._line.failed(step.shot, outcome.reason)
                     if attempt == CREATE_TRIES or sheds > 1 or not self._line.may_retry():
-                        kind = Throttled if busy else Unreachable
+                        kind = Throttled if outcome.busy else Unreachable
                         raise kind(
-                            f"{step.shot} could not be ordered: {reason}. Nothing was ordered."
+                            f"{step.shot} could not be ordered: {outcome.reason}. Nothing was ordered."
                         )
-                    self.watcher.saw(step.shot, "waiting", reason)
-                    await asyncio.sleep(self.pace.backoff(attempt, wait))
-        raise AssertionError("unreachable: the last try returns or raises")
+            self.watcher.saw(step.shot, "waiting", outcome.reason)
+            await asyncio.sleep(self.pace.backoff(attempt, outcome.wait))
 
     async def _placed(self, step: Step, intent: Intent, body: Mapping[str, Any]) -> Any:
         """Place an order when the line is up and nothing has stopped it meanwhile."""

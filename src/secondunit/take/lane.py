@@ -99,8 +99,7 @@ class Lane:
                 return self._ledger.unsent(order, reason)
             case Rejected(reason):
                 return self._ledger.rejected(order, reason)
-            case Doubtful(reason):
-                return self._ledger.doubted(order, reason)
+        return self._ledger.doubted(order, outcome.reason)
 
 
 def _forbidden(account: Account, intent: Intent) -> Rejected | None:

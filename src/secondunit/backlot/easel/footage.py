@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from secondunit.backlot.easel.plate import frame_planes
 from secondunit.errors import Spoiled
+from secondunit.media.facts import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def play(source: Path, canvas: Canvas, frames: int, fps: Fraction) -> Iterator[N
     A clip of another rate gives up or repeats frames; one that ends early holds its last. Raises
     Spoiled if it has none.
     """
-    with av.open(str(source)) as container:
+    with opened(source) as container:
         shown = container.decode(video=0) if container.streams.video else iter(())
         decoded = _slotted(shown, fps)
         ahead = next(decoded, None)
@@ -79,7 +80,8 @@ class Sound:
 
     def __init__(self, source: Path, container: OutputContainer, seconds: Fraction) -> None:
         """Open the first sound of `source`, for the first `seconds` of it."""
-        self._input = av.open(str(source))
+        self._open = ExitStack()
+        self._input = self._open.enter_context(opened(source))
         self._container = container
         self._stream = container.add_stream("aac", rate=_RATE, layout="stereo")
         self._stream.bit_rate = _BIT_RATE
@@ -104,7 +106,7 @@ class Sound:
     def close(self) -> None:
         """Write what the encoder still holds."""
         self._container.mux(self._stream.encode(None))
-        self._input.close()
+        self._open.close()
 
     def _resampled(self) -> Iterator[AudioFrame]:
         resampler = AudioResampler("fltp", "stereo", _RATE)
@@ -115,7 +117,7 @@ class Sound:
 
 def has_sound(source: Path) -> bool:
     """Whether a clip has a sound stream."""
-    with av.open(str(source)) as container:
+    with opened(source) as container:
         return bool(container.streams.audio)
 
 
