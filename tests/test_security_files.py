@@ -491,7 +491,8 @@ def test_footage_that_names_other_files_is_refused_and_nothing_is_fetched(
 
 @pytest.mark.covers("S13", "D14")
 @pytest.mark.parametrize("name", [
-    "dash over http", "hls over http", "ffconcat over http", "sdp", "an mp4 whose pictures lie at a link",
+    "dash over http", "hls over http", "ffconcat over http", "sdp",
+    "an mp4 whose pictures lie at a link",
 ])  # fmt: skip
 def test_an_output_in_disguise_is_kept_nowhere_and_fetches_nothing(
     tmp_path: Path, counter: Server, name: str

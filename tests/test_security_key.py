@@ -19,6 +19,8 @@ from secondunit.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from secondunit.gateways.wire import Credentials
+
 REAL = "key_" + "0f1e2d3c4b5a6978" * 7 + "0123456789abcdef"
 PATTERN = "key_" + "0" * 128
 VARIABLE = "RUNWAYML_API_SECRET"
@@ -37,8 +39,12 @@ def key_file(home: dict[str, str], text: str, mode: int = 0o600, name: str = "ru
     return path
 
 
+def text(found: Credentials) -> str:
+    return ApiKey.reveal(found.key) if isinstance(found.key, ApiKey) else found.key
+
+
 def given(home: dict[str, str], settings: Settings | None = None, **more: str) -> str:
-    return credentials_for("runway", settings or Settings(), environ=home | more).key
+    return text(credentials_for("runway", settings or Settings(), environ=home | more))
 
 
 def refused(home: dict[str, str], **more: str) -> str:
@@ -57,7 +63,7 @@ def test_the_environment_comes_first_then_the_file(home: dict[str, str]) -> None
     assert given(home) == "from-the-file"
     assert given(home, **{VARIABLE: "from-outside"}) == "from-outside"
     key_file(home, "comet\r\n", 0o400, "cometapi")
-    assert credentials_for("cometapi", Settings(), environ=home).key == "comet"
+    assert text(credentials_for("cometapi", Settings(), environ=home)) == "comet"
 
 
 @pytest.mark.covers("S10")
@@ -66,7 +72,7 @@ def test_without_a_key_all_three_ways_are_named(home: dict[str, str]) -> None:
     assert VARIABLE in told
     assert str(settings_folder(home) / "runway.key") in told
     assert "keyring set secondunit runway" in told
-    assert credentials_for("runway", Settings(), environ=home, needed=False).key == ""
+    assert text(credentials_for("runway", Settings(), environ=home, needed=False)) == ""
 
 
 @pytest.mark.covers("S10")
@@ -204,11 +210,11 @@ def test_a_real_key_follows_no_option_and_no_variable_to_another_host(
     comet = home | {"COMETAPI_API_KEY": "sk-" + "aB3dE6gH9jK2mN5pQ8sT" * 2 + "vW1yZ4b7"}
     with pytest.raises(UsageError, match="looks like a real key"):
         credentials_for("cometapi", Settings(), base_url=url, environ=comet)
-    assert credentials_for("cometapi", Settings(), environ=comet).key == comet["COMETAPI_API_KEY"]
+    assert text(credentials_for("cometapi", Settings(), environ=comet)) == comet["COMETAPI_API_KEY"]
     for harmless in (PATTERN, "test", "sk-test"):
         made_up = variable | {VARIABLE: harmless}
         found = credentials_for("runway", Settings.load(made_up), environ=made_up)
-        assert (found.base_url, found.key) == (url, harmless)
+        assert (found.base_url, text(found)) == (url, harmless)
 
 
 @pytest.mark.covers("S20")
@@ -216,7 +222,7 @@ def test_the_users_own_settings_may_send_a_real_key_through_a_proxy(home: dict[s
     (settings_folder(home) / "settings.toml").write_text('runway_base_url = "https://proxy.test"')
     own = home | {VARIABLE: REAL}
     found = credentials_for("runway", Settings.load(own), environ=own)
-    assert (found.base_url, found.key) == ("https://proxy.test", REAL)
+    assert (found.base_url, text(found)) == ("https://proxy.test", REAL)
 
 
 @pytest.mark.covers("S20")

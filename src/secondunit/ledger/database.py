@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secondunit.durable import sync
+from secondunit.durable import make_folder
 from secondunit.errors import DiskTrouble, UsageError
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def newest_copy(path: Path) -> str:
 
 def _private(path: Path) -> None:
     """Have a file that only its owner may read; SQLite gives its journals the same rights."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent, private=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
