@@ -169,3 +169,14 @@ async def _each(unit: Unit, steps: Sequence[Step]) -> Take:
 async def everything(unit: Unit, plan: Plan) -> list[Any]:
     """Take all steps of a plan at once; errors come back among the takes."""
     return await asyncio.gather(*map(unit.shoot, plan.steps), return_exceptions=True)
+
+
+async def in_turn(unit: Unit) -> list[Any]:
+    """Take the steps of the unit's plan one after the other; errors come back among the takes."""
+    found: list[Any] = []
+    for step in unit.plan.steps:
+        try:
+            found.append(await unit.shoot(step))
+        except SecondUnitError as error:
+            found.append(error)
+    return found

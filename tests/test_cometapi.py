@@ -20,6 +20,7 @@ from test_shoot_command import frames
 
 from secondunit import catalog
 from secondunit.errors import UsageError
+from secondunit.gateways import answers
 from secondunit.gateways.wire import Credentials, WireGateway
 from secondunit.plan import File, Link, fill
 from secondunit.ports import Doubtful, NotSent, Ordered, Progress, Rejected
@@ -375,6 +376,37 @@ def test_the_stand_in_refuses_what_its_pages_do_not_allow(footage: Callable[...,
         far.close()
 
 
+def feed(**more: Any) -> Progress:
+    """Read a task in the form of the feed: the inside of an envelope, with nothing around it."""
+    return answers.progress({"task_id": "t", "status": "SUCCESS", "fail_reason": ""} | more)
+
+
+def test_the_output_may_be_named_by_the_envelope_alone() -> None:
+    link, other = "https://cdn.example.com/out.mp4", "https://cdn.example.com/poster.mp4"
+    assert feed(result_url=link, video_url=other).outputs == (link,)
+    assert feed(video_url=link).outputs == feed(fail_reason=link).outputs == (link,)
+    assert feed(fail_reason="done").outputs == ()
+    assert feed(status="FAILURE", fail_reason=link).outputs == ()
+    native = {"id": "t", "status": "SUCCEEDED", "output": [other]}
+    assert feed(result_url=link, data=native).outputs == (other,)
+    page = enveloped(native)["data"]
+    del page["task_id"]
+    assert answers.progress(page).outputs == (other,)
+
+
+def test_odd_words_are_neither_progress_nor_an_unknown_ticket() -> None:
+    assert answers.progress({"status": "RUNNING", "progress": True}).progress is None
+    assert answers.progress({"status": "RUNNING", "progress": "250%"}).progress is None
+    told = {"id": "t", "status": "FAILED", "failure": "No.", "message": "task_not_exist"}
+    assert not answers.unknown(json.dumps(told).encode())
+    assert not answers.unknown(json.dumps(enveloped(told) | {"message": "task_not_exist"}).encode())
+    assert answers.said(b'{"error":"","message":"No such model."}') == "No such model"
+
+
+def test_a_redirect_with_a_ticket_in_it_is_no_order() -> None:
+    assert isinstance(answers.outcome(300, b'{"id":"t"}', {}), Doubtful)
+
+
 # --- the command ------------------------------------------------------------------------------------
 
 FILM = """title: Far away
@@ -461,19 +493,17 @@ def test_an_empty_account_stops_the_run_and_leaves_nothing_in_doubt(at: Set, far
 
 
 def test_an_envelope_alone_is_enough_to_be_told_how_it_ended() -> None:
-    from secondunit.gateways.answers import UNTOLD, progress
-
     native = {"id": "t", "status": "RUNNING", "createdAt": "2026-03-13T09:52:46+08:00"}
     page = enveloped(native)
-    assert progress(page).state == "RUNNING"
+    assert answers.progress(page).state == "RUNNING"
     page["data"] |= {"status": "FAILURE", "fail_reason": "timed out"}
-    given_up = progress(page)
+    given_up = answers.progress(page)
     assert (given_up.state, given_up.failure) == ("FAILED", "timed out")
-    assert given_up.failure_code == UNTOLD
+    assert given_up.failure_code == answers.UNTOLD
     page["data"] |= {"status": "SUCCESS", "fail_reason": "https://cdn.example.com/out.mp4"}
-    assert progress(page).outputs == ("https://cdn.example.com/out.mp4",)
-    assert progress(page["data"]) == progress(page)
+    assert answers.progress(page).outputs == ("https://cdn.example.com/out.mp4",)
+    assert answers.progress(page["data"]) == answers.progress(page)
     page["data"]["data"] = {**native, "status": "FAILED", "failure": "No.", "failureCode": "X"}
-    assert (progress(page).state, progress(page).failure_code) == ("FAILED", "X")
+    assert (answers.progress(page).state, answers.progress(page).failure_code) == ("FAILED", "X")
     page["data"] |= {"status": "UNKNOWN", "data": None}
-    assert progress(page).state == "UNKNOWN"
+    assert answers.progress(page).state == "UNKNOWN"

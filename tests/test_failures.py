@@ -66,7 +66,9 @@ def _read(marks: list[ast.expr]) -> tuple[tuple[str, ...], tuple[str | None, ...
 
 def _reason(mark: ast.expr) -> str | None:
     given = mark.keywords if isinstance(mark, ast.Call) else []
-    return next((ast.unparse(k.value).strip("'\"") or None for k in given if k.arg == "reason"), None)
+    return next(
+        (ast.unparse(k.value).strip("'\"") or None for k in given if k.arg == "reason"), None
+    )
 
 
 @cache
@@ -100,7 +102,7 @@ def test_the_rows_are_complete_and_in_order() -> None:
 
 def test_marks_are_found_wherever_they_stand() -> None:
     """The reader itself, on a module of every kind of mark."""
-    source = '''
+    source = """
 import pytest
 pytestmark = [pytest.mark.covers("A1"), pytest.mark.timeout(3)]
 @pytest.mark.covers("B1", "B2")
@@ -111,7 +113,7 @@ class TestMany:
     @pytest.mark.skip
     def test_two(self): ...
 def helper(): ...
-'''
+"""
     assert marks_of(source, "m.py") == [
         Proof("m.py::test_one", ("A1", "B1", "B2"), ("no strace here",)),
         Proof("m.py::test_two", ("A1", "C1"), (None,)),

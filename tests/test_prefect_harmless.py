@@ -191,9 +191,7 @@ def test_a_server_that_fails_changes_what_is_shown_and_nothing_else(
 
 
 @pytest.mark.covers("H2")
-def test_a_doubt_is_a_doubt_with_or_without_prefect(
-    at: Set, strict: Strict, relay: Relay
-) -> None:
+def test_a_doubt_is_a_doubt_with_or_without_prefect(at: Set, strict: Strict, relay: Relay) -> None:
     """The exit code follows the ledger when the server is gone."""
     strict.script("A lamp turns.", Reply(200, b'{"id":"{ticket}"}', taken=True, pause=1.0))
     strict.script("A door opens.", DROP)

@@ -67,6 +67,10 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
+def handles() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_a_ticket_that_the_ledger_cannot_take_is_kept_and_taken_over_by_the_next_run(
     ledger: Ledger, path: Path
 ) -> None:
@@ -105,7 +109,10 @@ def test_a_rescued_ticket_ends_a_doubt_and_changes_nothing_that_was_decided(
     ledger.abandoned(ledger.doubted(second, "?"))
     ledger.close()
     again = restarted(path)
-    assert [(o.state, o.ticket) for o in again.of_film("f")] == [("open", "t1"), ("abandoned", None)]
+    assert [(o.state, o.ticket) for o in again.of_film("f")] == [
+        ("open", "t1"),
+        ("abandoned", None),
+    ]
     again.close()
 
 
@@ -253,18 +260,18 @@ def test_the_file_is_its_owners_alone_and_its_handle_is_not_left_to_others(tmp_p
     assert stat.S_IMODE(rescue.path.stat().st_mode) == 0o600
     assert rescue.path.stat().st_blocks * 512 >= ROOM
     assert not os.get_inheritable(rescue._handle or 0)
-    before = len(os.listdir("/proc/self/fd"))
+    before = handles()
     rescue.prepare()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert handles() == before
     rescue.close()
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert handles() == before - 1
     rescue.close()
 
 
 def test_a_disk_without_room_is_said_before_the_run_and_leaves_nothing_open(tmp_path: Path) -> None:
     with small_disk(tmp_path, "300k") as disk:
         fill(disk / "full")
-        before = len(os.listdir("/proc/self/fd"))
+        before = handles()
         with pytest.raises(OSError, match="space"):
             Rescue(disk / "rescue.jsonl").prepare()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert handles() == before

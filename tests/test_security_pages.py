@@ -139,7 +139,9 @@ def test_no_command_prints_what_would_steer_a_terminal(
         " first_frame: door.png, look: fog, x-note: \u202e}\n  - {prompt: x, seed: '\u202e'}\n"
     )
     sound = folder / f"{odd}2.yaml"
-    sound.write_text("shots:\n  - {prompt: 'A \u202edoor.', first_frame: door.png}\n")
+    sound.write_text(
+        "title: The \u202edoor\u2066\nshots:\n  - {prompt: 'A \u202edoor.', first_frame: door.png}\n"
+    )
     wrong, missing = folder / f"{odd}.yaml", folder / f"{odd}3.yaml"
     for words in (("check", wrong), ("plan", missing), ("plan", sound), ("status", sound)):
         done = subprocess.run(

@@ -274,6 +274,7 @@ NO_MONEY = (
     (403, {"code": "insufficient_user_quota", "message": "用户额度不足", "data": None}),
     (400, {"code": "quota_not_enough", "message": "", "data": None}),
     (429, {"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}),
+    (429, {"error": "Insufficient credits for this daily job."}),
     (401, {"error": {"message": "Insufficient balance."}}),
 )  # fmt: skip
 

@@ -7,7 +7,8 @@ store/bad/abcd…-1/           what no longer matched its slate, set aside and n
 A slate holds the hash of every file, and a seal, the hash of all else in it (those of the first
 version had none). A take whose seal or files differ in a bit, or where a symlink, a FIFO or a folder
 stands for a file, is set aside; its ticket is in the ledger, so that it is fetched again and never
-ordered again by itself. Folders and files are for their owner alone: prompts and footage may be unreleased.
+ordered again by itself. Folders and files are for their owner alone: prompts and footage may be
+unreleased.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ QUESTIONS = ("receive_response_headers", "receive_response_body")
 
 
 class Points:
-    """Counts the steps of this process; at `stop` it raises `signal_` against itself."""
+    """Counts the steps of this process; at `stop` it sends `signals` to itself."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()

@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,8 @@ def run(points: Points, order: dict[str, Any]) -> None:
     if order.get("gate"):
         Path(order["gate"]).read_bytes()
     code = cli._run(order["argv"])
-    sys.stdout.flush()
+    with suppress(OSError):  # of a disk that takes no more
+        sys.stdout.flush()
     os._exit(code)
 
 

@@ -94,6 +94,7 @@ class Scene:
         self.oracle = oracle
         self.file = folder / "film.yaml"
         self.options: dict[str, Any] = {}
+        self.deaths = 0
         if not self.file.exists():
             folder.mkdir(parents=True, exist_ok=True)
             self.file.write_text(FILM)
@@ -129,6 +130,7 @@ class Scene:
         code, seconds = self.runner.wait()
         said = (self.folder / "said").read_text()
         assert "Traceback" not in said, said
+        self.deaths += code == -signal.SIGKILL
         return Ended(code, said, seconds)
 
     def shoot(self, stop: str = "", signals: Sequence[int] = KILL, **more: Any) -> Ended:
@@ -168,6 +170,8 @@ class Scene:
         work, copy = self.folder / ".secondunit", self.folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
+        if not (work / "ledger.sqlite").exists():
+            return []
         for path in work.glob("ledger.sqlite*"):
             shutil.copy(path, copy)
         db = sqlite3.connect(copy / "ledger.sqlite")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
 
-PULSE = 2.0  # seconds between two questions about the run, and between tries when one failed
-SILENT = 5.0  # seconds of failing answers after which the server counts as lost
+PULSE = 2.0  # seconds between two questions about the run
+SILENT = 6.0  # seconds without a good answer after which the server counts as lost
 SLOW = 10.0  # seconds that one answer may take
 GRACE = 3.0  # seconds for Prefect to let go of what is left or stopped
 
@@ -95,18 +95,17 @@ class Monitor:
     # --- watching -----------------------------------------------------------------------------
 
     async def _watched(self, run: UUID) -> None:
-        silent_since = 0.0
+        heard = time.monotonic()
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             while not self.lost:
                 try:
-                    async with get_client(httpx_settings={"timeout": SLOW}) as client:
+                    async with asyncio.timeout(SLOW), get_client() as client:
                         await self._ask(client, run)
-                        silent_since = 0.0
+                        heard = time.monotonic()
                 except Exception as error:  # noqa: BLE001  whatever Prefect raises, it is no answer
-                    silent_since = silent_since or time.monotonic()
-                    if time.monotonic() - silent_since > SILENT:
+                    if time.monotonic() - heard > SILENT:
                         self.lose(error)
-                await asyncio.sleep(PULSE / 2 if silent_since else PULSE)
+                await asyncio.sleep(PULSE)
 
     async def _ask(self, client: PrefectClient, run: UUID) -> None:
         state = (await client.read_flow_run(run)).state

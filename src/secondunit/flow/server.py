@@ -30,7 +30,9 @@ ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 @contextmanager
 def running() -> Iterator[bool]:
     """Have a server for the time of a run; say whether it is a temporary one. Raises UsageError."""
-    logging.raiseExceptions = False  # what cannot be logged in Prefect is no matter for the terminal
+    logging.raiseExceptions = (
+        False  # what cannot be logged in Prefect is no matter for the terminal
+    )
     if PREFECT_API_URL.value():
         yield False
         return

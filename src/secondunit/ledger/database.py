@@ -10,8 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secondunit.durable import sync
-from secondunit.durable import make_folder
+from secondunit.durable import make_folder, sync
 from secondunit.errors import DiskTrouble, UsageError
 
 if TYPE_CHECKING:
