@@ -26,11 +26,11 @@ class Relay:
         """Listen on a port of its own."""
         address = urlsplit(upstream)
         self._upstream = (address.hostname or "", address.port or 80)
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}{address.path}"
         self._answer: bytes | None = None
         self._ends: list[socket.socket] = []
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._door = self._open(0)
+        self._port = self._door.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}{address.path}"
 
     def cut(self) -> None:
         """End every connection; from now on nobody listens."""
@@ -38,6 +38,10 @@ class Relay:
             self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
         self._hang_up()
+
+    def mend(self) -> None:
+        """Listen again where it was cut."""
+        self._door = self._open(self._port)
 
     def answer(self, raw: bytes) -> None:
         """End every connection; from now on answer each request with `raw`, or not at all."""
@@ -48,11 +52,17 @@ class Relay:
         for end in self._ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        self._ends = []
 
-    def _listen(self) -> None:
+    def _open(self, port: int) -> socket.socket:
+        door = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._listen, args=(door,), daemon=True).start()
+        return door
+
+    def _listen(self, door: socket.socket) -> None:
         with suppress(OSError):
             while True:
-                near, _ = self._door.accept()
+                near, _ = door.accept()
                 self._ends.append(near)
                 threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 

@@ -70,6 +70,8 @@ class Life:
     outputs: int = 1
     empty: int = 0
     downloads: tuple[Reply, ...] = ()
+    refund: bool = True  # of what is taken back while it is queued
+    told: bool = False  # a ticket that was taken back is CANCELLED with its cost, and not unknown
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Ticket:
         if not self.deleted:
             return _charge(self)
         state = self.life.states[min(len(self.asked), len(self.life.states)) - 1]
-        return 0 if state in ("PENDING", "THROTTLED") else self.price
+        return 0 if state in ("PENDING", "THROTTLED") and self.life.refund else self.price
 
 
 class Strict:
@@ -404,6 +406,11 @@ class _Api(_Port):
                 return self.answer(reply)
             ticket = strict.tickets.get(name) if room == "tasks" else None
             if ticket and ticket.deleted:
+                if ticket.life.told:
+                    return self.say(200, {
+                        "id": name, "createdAt": "2026-11-21T12:00:00.000Z", "status": "CANCELLED",
+                        "cost": {"credits": ticket.cost},
+                    })  # fmt: skip
                 ticket = None
             if self.command == "DELETE":
                 if ticket is None:

@@ -1,4 +1,4 @@
-"""The books of a project: never begun anew by mistake, written back from slates, with the user's caps."""
+"""The books of a project: never begun anew by mistake, written back, with the user's caps."""
 
 from __future__ import annotations
 
@@ -223,8 +223,7 @@ def test_the_strictest_cap_of_list_command_and_user_holds(
 
 
 def test_play_money_has_no_cap(at: Production) -> None:
-    plan = replace(at.plan("budget: {cap: 5}\n" + doors(1)), gateway="backlot")
-    assert plan.free
+    plan = replace(at.plan("budget: {cap: 5}\n" + doors(1)), free=True)
     assert books.allowance(plan, Settings(day_cap=1, run_cap=1), 1) == Allowance()
 
 

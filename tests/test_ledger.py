@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -24,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError, UsageError
-from secondunit.ledger import Allowance, Intent, Ledger, Order
+from secondunit.ledger import Allowance, Intent, Ledger, Order, database
 from secondunit.ports import Ordered
 from secondunit.take.lane import Lane
 
@@ -166,44 +165,6 @@ def test_a_cap_of_a_film_and_one_of_a_run_are_kept_apart(ledger: Ledger) -> None
         ledger.intend(intent("d", price=1, run="now"), Allowance(film=1000, run=40))
 
 
-def test_threads_that_order_at_once_do_not_pass_the_cap(ledger: Ledger) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        granted = sum(pool.map(lambda n: _tried(ledger, f"k{n}"), range(100)))
-    assert (granted, ledger.spent("runway")) == (40, 400)
-
-
-def test_processes_that_begin_and_order_at_once_do_not_pass_the_cap(path: Path) -> None:
-    """The file is begun by whichever comes first; all keep the one cap."""
-    context = multiprocessing.get_context("fork")
-    barrier = context.Barrier(6)
-    grants = context.SimpleQueue()
-    workers = [context.Process(target=_spend, args=(path, n, barrier, grants)) for n in range(6)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0] * 6
-    assert sum(grants.get() for _ in workers) == 40
-    ledger = Ledger(path)
-    assert ledger.spent("runway", film="f") == 400
-    ledger.close()
-
-
-def _spend(path: Path, number: int, barrier: Any, grants: Any) -> None:
-    barrier.wait()
-    ledger = Ledger(path)
-    grants.put(sum(_tried(ledger, f"{number}-{n}") for n in range(20)))
-    ledger.close()
-
-
-def _tried(ledger: Ledger, key: str) -> bool:
-    try:
-        ledger.intend(intent(key), Allowance(film=400))
-    except OverBudget:
-        return False
-    return True
-
-
 # --- the file -----------------------------------------------------------------------------------
 
 
@@ -236,6 +197,7 @@ def test_a_process_that_is_killed_between_commits_loses_none(path: Path) -> None
     ledger.close()
 
 
+@pytest.mark.covers("E10")
 def test_a_newer_ledger_is_left_alone(ledger: Ledger, path: Path) -> None:
     ledger.intend(intent(), FREELY)
     ledger._file._db.execute("PRAGMA user_version = 3")
@@ -244,6 +206,7 @@ def test_a_newer_ledger_is_left_alone(ledger: Ledger, path: Path) -> None:
         Ledger(path)
 
 
+@pytest.mark.covers("E8")
 @pytest.mark.parametrize("place", [0, 16, 4096, 3 * 4096])
 def test_a_damaged_ledger_is_refused_and_not_begun_anew(path: Path, place: int) -> None:
     ledger = Ledger(path)
@@ -253,9 +216,43 @@ def test_a_damaged_ledger_is_refused_and_not_begun_anew(path: Path, place: int) 
     data = bytearray(path.read_bytes())
     data[place : place + 4096] = b"\xa5" * 4096
     path.write_bytes(data)
-    with pytest.raises(UsageError, match="damaged and is the only record"):
+    with pytest.raises(UsageError, match="damaged and is the only record") as refused:
         Ledger(path)
     assert path.read_bytes() == bytes(data)
+    assert "secondunit rebuild FILE" in str(refused.value)
+    assert "newest copy" not in str(refused.value)
+    path.with_name("ledger.bak-9").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"The newest copy of it is .*ledger\.bak-9\. Nothing"):
+        Ledger(path)
+
+
+@pytest.mark.covers("E8")
+def test_a_journal_that_is_torn_anywhere_loses_only_what_was_not_yet_on_the_disk(
+    tmp_path: Path,
+) -> None:
+    """At every half kilobyte: what is left are the first so many commits, each whole."""
+    whole = tmp_path / "whole" / "ledger.sqlite"
+    ledger = Ledger(whole)
+    ledger._file._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for number in range(4):
+        ledger.opened(ledger.intend(intent(f"k{number}"), FREELY), f"t{number}", None)
+    log = whole.with_name("ledger.sqlite-wal").read_bytes()
+    main = whole.read_bytes()
+    ledger.close()
+    seen = set()
+    for end in range(0, len(log) + 1, 512):
+        path = tmp_path / str(end) / "ledger.sqlite"
+        path.parent.mkdir()
+        path.write_bytes(main)
+        path.with_name("ledger.sqlite-wal").write_bytes(log[:end])
+        torn = Ledger(path)
+        states = [o.state for o in torn.of_film("f")]
+        assert states in [["open"] * n + tail for n in range(5) for tail in ([], ["intent"])]
+        torn.prepare()
+        assert torn.spent("runway") == 10 * len(states)
+        seen.add(tuple(states))
+        torn.close()
+    assert len(seen) == 9
 
 
 def test_a_place_where_no_ledger_can_be_is_a_sentence(path: Path) -> None:
@@ -313,6 +310,174 @@ def _fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
+
+
+def test_an_older_ledger_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:
+    """A ledger of version 1 knew neither evidence nor caps, and its database kept no moves."""
+    from secondunit.ledger.tables import FIRST
+
+    path.parent.mkdir()
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(f"PRAGMA journal_mode=WAL; {FIRST} PRAGMA user_version=1;")
+    for number, (state, ticket) in enumerate([("kept", "t1"), ("open", "t2"), ("doubt", None)]):
+        old.execute(
+            "INSERT INTO orders (key, film, run, shot, gateway, endpoint, model, request, state,"
+            " ticket, reserved, ordered_at, changed_at) VALUES"
+            " (?, 'f', 'r', 's', 'runway', 'e', 'm', '{}', ?, ?, 30, '', '')",
+            (f"k{number}", state, ticket),
+        )
+    old.close()
+    ledger = Ledger(path)
+    assert [(o.state, o.ticket, o.cost, o.evidence) for o in ledger.of_film("f")] == [
+        ("kept", "t1", 30, None), ("open", "t2", 30, None), ("doubt", None, 30, None),
+    ]  # fmt: skip
+    assert ledger._file._db.execute("PRAGMA user_version").fetchone()[0] == 2
+    with pytest.raises(OverBudget, match="90 are spent"):
+        ledger.intend(intent("new"), Allowance(film=99))
+    assert ledger.made(ledger.of("k1")[0], 12).state == "made"
+    with pytest.raises(sqlite3.IntegrityError, match="move"):
+        ledger._file._db.execute("UPDATE orders SET state = 'kept' WHERE state = 'doubt'")
+    ledger.close()
+    Ledger(path).close()
+
+
+def test_two_who_bring_a_ledger_up_to_date_at_once_do_it_once(path: Path) -> None:
+    def begin(_: int) -> None:
+        Ledger(path).close()
+
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(begin, range(8)))
+        for left in path.parent.iterdir():
+            left.unlink()
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+
+def copies(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("ledger.bak-*"), key=lambda copy: copy.stat().st_mtime_ns)
+
+
+@pytest.mark.covers("E8")
+def test_a_copy_is_kept_of_every_state_and_of_the_newest_five(ledger: Ledger, path: Path) -> None:
+    ledger.prepare()
+    ledger.prepare()
+    assert len(copies(path)) == 1
+    for number in range(6):
+        ledger.opened(ledger.intend(intent(f"k{number}"), FREELY), f"t{number}", None)
+        ledger.prepare()
+        time.sleep(0.002)
+    assert [copy.name for copy in copies(path)] == [f"ledger.bak-{n}" for n in (4, 6, 8, 10, 12)]
+    assert {copy.stat().st_mode & 0o777 for copy in copies(path)} == {0o600}
+    ledger.close()
+    newest = copies(path)[-1].read_bytes()
+    for left in path.parent.glob("ledger.sqlite*"):
+        left.unlink()
+    path.write_bytes(newest)
+    again = Ledger(path)
+    assert [o.ticket for o in again.of_film("f")] == [f"t{n}" for n in range(6)]
+    again.close()
+
+
+def test_where_there_is_no_room_for_a_copy_none_is_kept_and_none_is_lost(tmp_path: Path) -> None:
+    """Half a copy would be taken for a whole one by whoever needs it."""
+    with small_disk(tmp_path, "1m") as disk:
+        ledger = Ledger(disk / "ledger.sqlite")
+        ledger.prepare()
+        for number in range(200):
+            ledger.intend(intent(f"k{number}", film="x" * 500), FREELY)
+        _fill(disk / "full")
+        (disk / "full").open("r+b").truncate((disk / "full").stat().st_size - 8192)
+        ledger._file.back_up(200)
+        assert [copy.name for copy in copies(ledger.path)] == ["ledger.bak-0"]
+        assert not list(disk.glob("*copying*"))
+        (disk / "full").unlink()
+        ledger._file.back_up(200)
+        assert [copy.name for copy in copies(ledger.path)] == ["ledger.bak-0", "ledger.bak-200"]
+        ledger.close()
+
+
+def test_half_a_copy_of_a_run_that_died_is_begun_again(ledger: Ledger, path: Path) -> None:
+    path.with_name("ledger.copying").write_bytes(b"half of a copy")
+    ledger.prepare()
+    assert [copy.name for copy in copies(path)] == ["ledger.bak-0"]
+    assert not path.with_name("ledger.copying").exists()
+
+
+# --- where it lies --------------------------------------------------------------------------------
+
+MOUNTED = """\
+/dev/vda1 / ext4 rw 0 0
+server:/films {folder}/on\\040film nfs4 rw 0 0
+tmpfs {folder}/on\\040film/here tmpfs rw 0 0
+//nas/x {folder}/nas cifs rw 0 0
+host:/ {folder}/ssh fuse.sshfs rw 0 0
+"""
+
+
+@pytest.mark.covers("E11")
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [("local", "wal"), ("on film", "delete"), ("on film/deep/er", "delete"),
+     ("on film/here", "wal"), ("nas", "delete"), ("nasty", "wal"), ("ssh", "delete")],
+)  # fmt: skip
+def test_where_other_machines_write_too_the_ledger_does_without_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, mode: str
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(MOUNTED.format(folder=tmp_path))
+    monkeypatch.setattr(database, "MOUNTS", mounts)
+    ledger = Ledger(tmp_path / place / "ledger.sqlite")
+    pragmas = [ledger._file._db.execute(f"PRAGMA {name}").fetchone()[0]
+               for name in ("journal_mode", "synchronous")]  # fmt: skip
+    assert pragmas == [mode, 3 if mode == "delete" else 2]
+    ledger.prepare()
+    ledger.opened(ledger.intend(intent(), FREELY), "t", None)
+    assert path_of_journal(ledger).exists() is (mode == "wal")
+    ledger.close()
+
+
+def path_of_journal(ledger: Ledger) -> Path:
+    return ledger.path.with_name("ledger.sqlite-wal")
+
+
+def test_a_machine_that_does_not_tell_its_mounts_is_taken_for_local(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MOUNTS", tmp_path / "nothing")
+    assert not database.is_remote(tmp_path)
+    (tmp_path / "mounts").write_text("")
+    monkeypatch.setattr(database, "MOUNTS", tmp_path / "mounts")
+    assert not database.is_remote(tmp_path)
+
+
+def test_a_ledger_that_others_hold_for_too_long_is_not_waited_for_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.05)
+    path.parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(sqlite3, "connect", _hasty)
+    with pytest.raises(DiskTrouble, match="locked"):
+        Ledger(path)
+    other.close()
+
+
+class _Hasty(sqlite3.Connection):
+    """A connection on which SQLite itself never waits."""
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        return super().execute(sql.replace("busy_timeout=10000", "busy_timeout=0"), *given)
+
+
+_connect = sqlite3.connect
+
+
+def _hasty(*given: Any, **facts: Any) -> sqlite3.Connection:
+    return _connect(*given, **facts, factory=_Hasty)
 
 
 # --- the lane -----------------------------------------------------------------------------------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from secondunit import books
+from secondunit import catalog as catalogue
 from secondunit.crew import Settings, gateway_for
-from secondunit.errors import OverBudget, ShotError, UsageError
+from secondunit.errors import OverBudget, SecondUnitError, ShotError, UsageError
 from secondunit.plan import dollars
 from secondunit.store import Store
 from secondunit.take.evidence import by_account
@@ -43,7 +45,8 @@ def settle(project: Project, film: str, shot: str, decision: Decision, ticket: s
     """
     if not project.ledger.exists():
         raise UsageError(f"Nothing was ever ordered in {project.root}.")
-    if decision == "attach" and not (ticket.strip() and ticket.isprintable()):
+    ticket = ticket.strip()
+    if decision == "attach" and not (ticket and ticket.isprintable()):
         raise UsageError("--attach needs the ticket, from the gateway's page. Nothing was changed.")
     with project.held(), books.opened(project, Store(project.store), Settings.load()) as ledger:
         ledger.prepare()
@@ -64,7 +67,7 @@ def settle(project: Project, film: str, shot: str, decision: Decision, ticket: s
 
 def _decide(ledger: Ledger, order: Order, decision: Decision, ticket: str) -> None:
     if decision == "attach":
-        ledger.opened(order, ticket.strip(), None)
+        ledger.opened(order, ticket, None)
     elif decision == "resubmit":
         ledger.replaced(order)
     else:
@@ -95,6 +98,8 @@ def cancel(call: Cancel) -> None:
     settings = Settings.load()
     if not call.project.ledger.exists():
         raise UsageError(f"Nothing was ever ordered in {call.project.root}.")
+    if not catalogue.load().gateways[call.gateway].cancel:
+        raise UsageError(f"{call.gateway} takes no ticket back. Nothing was cancelled.")
     store = Store(call.project.store)
     with call.project.held(), books.opened(call.project, store, settings) as ledger:
         ledger.prepare()
@@ -169,7 +174,7 @@ def _ask(call: Cancel, queued: Sequence[Order], *, free: bool) -> None:
 
 
 async def _take_back(gateway: Gateway, ledger: Ledger, order: Order) -> None:
-    before = await asyncio.to_thread(gateway.evidence)
+    before, after, said = await asyncio.to_thread(gateway.evidence), None, None
     try:
         await gateway.cancel(order.ticket or "")
     except ShotError as error:
@@ -177,9 +182,9 @@ async def _take_back(gateway: Gateway, ledger: Ledger, order: Order) -> None:
         if said is not None and said.state != "CANCELLED":
             say(f"{order.shot}: not cancelled ({error}). Its ticket stays open.", error=True)
             return
-    else:
-        said = await gateway.poll(order.ticket or "")
-    after = await asyncio.to_thread(gateway.evidence)
+    with suppress(SecondUnitError):  # it is cancelled, whatever comes of asking what it cost
+        said = said or await gateway.poll(order.ticket or "")
+        after = await asyncio.to_thread(gateway.evidence)
     charged = said.credits if said is not None else by_account(order, before, after)
     ended = ledger.ended(order, "cancelled", "cancelled by you", charged=charged)
     say(f"{order.shot}: cancelled. {_cost(ended, said, free=gateway.free)}")

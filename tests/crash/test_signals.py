@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 SLOW = Reply(200, b'{"id":"{ticket}"}', taken=True, pause=0.8)
-VERY_SLOW = Reply(200, b'{"id":"{ticket}"}', taken=True, pause=3)
+VERY_SLOW = Reply(200, b'{"id":"{ticket}"}', taken=True, pause=5)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,9 @@ def test_a_signal_at_any_step_only_lets_go(scene: Scene, points: list[str], coun
 # --- while an order is on its way ----------------------------------------------------------------
 
 
-def signalled(scene: Scene, numbers: tuple[int, ...], when: Callable[[], bool]) -> Ended:
+def signalled(
+    scene: Scene, numbers: tuple[int, ...], when: Callable[[], bool], pause: float = 0.15
+) -> Ended:
     """Signal a run from outside, as a terminal does, once `when` holds."""
     scene.wipe()
     pid = scene.start()
@@ -80,7 +82,7 @@ def signalled(scene: Scene, numbers: tuple[int, ...], when: Callable[[], bool]) 
         time.sleep(0.01)
     for number in numbers:
         os.kill(pid, number)
-        time.sleep(0.15)
+        time.sleep(pause)
     return scene.wait()
 
 
@@ -111,10 +113,10 @@ def test_a_third_ctrl_c_leaves_at_once_and_says_what_is_in_doubt(
     scene: Scene, books: StrictBooks, decision: str
 ) -> None:
     books.strict.script("image_to_video", VERY_SLOW)
-    ended = signalled(scene, (INT, INT, INT), lambda: books.ordered("image_to_video"))
+    ended = signalled(scene, (INT, INT, INT), lambda: books.ordered("image_to_video"), 0.7)
     assert ended.code == 130, ended
     assert "in doubt" in ended.said
-    assert ended.seconds < 3
+    assert ended.seconds < 5
     assert goes_on(scene, decision) == []
     assert len(bill(scene).charged) == TAKES + (decision == "--resubmit")
 

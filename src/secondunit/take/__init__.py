@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 CREATE_TRIES = 6  # of an order that certainly did not arrive
 DEARER = 1.1  # an estimate of so many times the price that was expected stops the orders
+UNAUTHORIZED = 401
 ALL = ""  # stands for every model
 
 
@@ -162,8 +163,6 @@ class Unit:
                     raise in_doubt(order, self.plan.file)
                 case Rejected():
                     raise self._rejected(step, outcome)
-                case NotSent(reason, busy=True) if "daily" in reason.lower():
-                    raise self._rejected(step, Rejected(reason, daily=True))
                 case _:  # certainly not sent
                     sheds += outcome.shed
                     self._line.failed(step.shot, outcome.reason)
@@ -204,6 +203,8 @@ class Unit:
     def _rejected(self, step: Step, outcome: Rejected) -> OverBudget | Refused:
         if outcome.money:
             self._stops[ALL] = OverBudget(outcome.reason)
+        if outcome.status == UNAUTHORIZED:
+            self._stops.setdefault(ALL, UsageError(outcome.reason))
         if outcome.daily:
             when = come_back_at(self.ledger.of_gateway(self.gateway.name), step.model)
             self._stops[step.model] = OverBudget(f"{outcome.reason}; come back {when}")
@@ -233,6 +234,9 @@ class Unit:
                 " can hold. It was not ordered. Choose another model, or state its price in your"
                 f' settings (`[prices]` "{self.gateway.name}.{step.model}").'
             )
+        for later in self.plan.steps if step.kind == "still" and not self.gateway.free else ():
+            if step.key in later.needs:
+                self._price(later)  # a still is no use without the shot that it is for
         return step.credits or 0
 
     def _check_allowed_again(self, step: Step) -> None:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
+from secondunit.catalog import fits_inline
 from secondunit.errors import ShotError, UsageError
 from secondunit.plan import File, Link, Made, fill
 from secondunit.plan.assets import BadAsset
@@ -48,7 +49,7 @@ class Inputs:
         if isinstance(given, Link):
             return given.url
         data, name, mime = await asyncio.to_thread(self._bytes, given)
-        if len(data) * 4 // 3 + 64 <= self.gateway.inline_limit:
+        if fits_inline(len(data), limit=self.gateway.inline_limit):
             return f"data:{mime};base64,{base64.b64encode(data).decode()}"
         digest = hashlib.sha256(data).hexdigest()
         uri, until = self._lent.get(digest, ("", 0.0))
