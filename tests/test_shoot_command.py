@@ -267,7 +267,7 @@ def test_a_full_disk_is_said_and_room_is_all_it_takes(at: Set, strict: Strict) -
 @pytest.mark.parametrize(
     ("change", "code", "sentence"),
     [
-        ({"RUNWAYML_API_SECRET": ""}, 2, r"RUNWAYML_API_SECRET is not set\..*Nothing was ordered"),
+        ({"RUNWAYML_API_SECRET": ""}, 2, r"There is no API key for runway\..*Nothing was ordered"),
         ({"RUNWAYML_API_SECRET": "two words"}, 2, r"spaces or characters that no key has"),
         (
             {"RUNWAYML_API_SECRET": "another"},

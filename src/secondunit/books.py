@@ -67,7 +67,7 @@ def allowance(plan: Plan, settings: Settings, budget: int | None) -> Allowance:
 
 def prices(settings: Settings) -> dict[str, int]:
     """Return the prices of a call that the user states, in credits by `gateway.model`."""
-    return {name: _credits(price) or 0 for name, price in settings.prices.items()}
+    return {name: money(price, up=True) or 0 for name, price in settings.prices.items()}
 
 
 def _credits(amount: str | int | None) -> int | None:

@@ -25,7 +25,7 @@ from secondunit.errors import (
     SpecError,
     UsageError,
 )
-from secondunit.watch import say
+from secondunit.watch import Steady, say
 
 if TYPE_CHECKING:
     from secondunit.callsheet import Sheet
@@ -427,7 +427,7 @@ def _sheet(plan: Plan, project: Project) -> Sheet:
 def _print(page: Any) -> None:
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=False).print(page)
+    Console(highlight=False, soft_wrap=False).print(Steady(page))
 
 
 def _tell_remarks(plan: Plan) -> None:

@@ -255,7 +255,7 @@ def credentials_for(
             f" sent there. If that is meant, write `{name}_base_url` into"
             f" {settings_folder(environ) / SETTINGS_FILE}. Nothing was sent or ordered."
         )
-    return Credentials(url, key.reveal())
+    return Credentials(url, key)
 
 
 def _checked(url: str, source: str) -> str:

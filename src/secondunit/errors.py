@@ -24,9 +24,12 @@ Foreign exceptions are mapped to this tree at the door they come in by.
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
+
+from secondunit.redaction import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,6 +91,9 @@ class SecondUnitError(Exception):
     exit_code: ClassVar[int] = EXIT_SHOTS
     transient: ClassVar[bool] = False
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(scrub(message))
+
 
 class SpecError(SecondUnitError):
     """The shot list is wrong; `problems` holds all that was found, in line order.
@@ -139,7 +145,7 @@ class Bug(SecondUnitError):
             " with what SECONDUNIT_DEBUG=1 prints."
         )
         if os.environ.get("SECONDUNIT_DEBUG"):
-            traceback.print_exception(error)
+            sys.stderr.write(scrub("".join(traceback.format_exception(error))))
 
 
 class CutError(SecondUnitError):

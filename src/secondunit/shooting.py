@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from secondunit import books, callsheet
-from secondunit.crew import Settings, gateway_for
+from secondunit.crew import Settings, apart, gateway_for
 from secondunit.errors import (
     EXIT_DISK,
     EXIT_DOUBT,
@@ -87,15 +87,17 @@ def shoot(call: Call) -> int:
         if not sheet.needs_gateway and _is_done(call):
             _tell_end(call, sheet, ledger, run="")
             return EXIT_FILM
+        allowed = books.allowance(call.plan, settings, call.budget)
+        _see_who_agrees(call, sheet, capped=allowed != Allowance())
         account = None
         if sheet.needs_gateway:
             account = _account(call, settings, ledger)
             sheet = callsheet.sheet(call.plan, store, ledger)
+            _see_who_agrees(call, sheet, capped=allowed != Allowance())
         why = "" if call.plan.free else _too_little(sheet, account)
         if why and "open" not in sheet.standing.values():
             raise OverBudget(f"Nothing was ordered: {why}.")
-        allowed = books.allowance(call.plan, settings, call.budget)
-        _ask_leave(call, sheet, capped=allowed != Allowance())
+        _ask_leave(call, sheet)
         return _run(call, sheet, ledger, store, settings, account, allowed)
 
 
@@ -140,10 +142,8 @@ def _is_done(call: Call) -> bool:
     return film_is_current(call.plan, call.project)
 
 
-def _ask_leave(call: Call, sheet: Sheet, *, capped: bool) -> None:
-    """Make sure that somebody agreed to the price. Raises OverBudget, UsageError."""
-    if not call.as_json:
-        say(callsheet.total(sheet, call.budget) + ".")
+def _see_who_agrees(call: Call, sheet: Sheet, *, capped: bool) -> None:
+    """Make sure, before the gateway is asked anything, that somebody can agree. Raises UsageError."""
     if call.plan.free or not sheet.to_shoot:
         return
     if call.yes:
@@ -158,6 +158,14 @@ def _ask_leave(call: Call, sheet: Sheet, *, capped: bool) -> None:
             f"{call.plan.gateway} costs money and nobody is here to be asked. Add --yes and a cap"
             " (--budget, or `budget: {cap: …}`). Nothing was ordered."
         )
+
+
+def _ask_leave(call: Call, sheet: Sheet) -> None:
+    """Tell the price, and ask whoever is at the terminal. Raises OverBudget."""
+    if not call.as_json:
+        say(callsheet.total(sheet, call.budget) + ".")
+    if call.plan.free or call.yes or not sheet.to_shoot:
+        return
     say(f"Order from {call.plan.gateway} for at most ${dollars(sheet.cost)}? Type yes to go on: ")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise OverBudget("Not agreed. Nothing was ordered.")
@@ -173,12 +181,13 @@ def _run(
     allowed: Allowance,
 ) -> int:
     plan, run = call.plan, uuid.uuid4().hex
-    from secondunit import flow
-    from secondunit.production import Production
-    from secondunit.take import Unit
-
     interrupted = False
     with ExitStack() as stack:
+        stack.enter_context(apart())
+        from secondunit import flow
+        from secondunit.production import Production
+        from secondunit.take import Unit
+
         lane = Lane(ledger)
         stack.callback(_let_end, lane, ledger, plan)
         watcher = flow.Logged(stack.enter_context(watching(plan, terminal(), quiet=call.as_json)))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
     from rich.table import Table
 
     from secondunit.plan import Plan
@@ -128,6 +129,22 @@ class Silent:
 def shown(text: Any) -> str:
     """Return text without the characters that could steer a terminal."""
     return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+class Steady:
+    """A page of rich, printed without the characters that could steer a terminal."""
+
+    def __init__(self, page: Any) -> None:
+        """Print `page`."""
+        self._page = page
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        """Give the parts of the page; only its own line ends and styles are left in them."""
+        from rich.segment import Segment
+
+        for part in console.render(self._page, options):
+            lines = (shown(line) for line in part.text.split("\n"))
+            yield part if part.control else Segment("\n".join(lines), part.style)
 
 
 def say(text: str, *, error: bool = False) -> None:

@@ -210,4 +210,4 @@ def _unsynced_names(seen: list[tuple[str, str, str]]) -> list[str]:
 
 
 def _is_sync_of(folder: str, call: tuple[str, str, str]) -> bool:
-    return call[1] == "fsync" and f"<{folder}>" in call[2]
+    return call[1] in {"fsync", "fdatasync"} and f"<{folder}>" in call[2]

@@ -72,6 +72,7 @@ class Soak:
         self.kills = self.runs = self.restarts = self.asked = 0
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["engine"])
+        self.start("--version").join()  # everything is loaded once, before anything is timed
 
     def _fault(self, name: str) -> bool:
         """Let something befall three shots of ten, at the door, under way or both."""
@@ -103,6 +104,7 @@ class Soak:
     def shoot(self, within: float | None = None) -> bool:
         """Run once, and kill the run after a while; say whether it ended by itself."""
         self.runs += 1
+        began = time.monotonic()
         (self.folder / "left.json").unlink(missing_ok=True)
         options = ("--gateway", "runway", "--yes", "--budget", "1000000")
         process = self.start("shoot", str(self.file), *options)
@@ -112,6 +114,7 @@ class Soak:
             self.kills += 1
             process.kill()
         process.join()
+        print(f"run {time.monotonic() - began:.1f} s {ended=} {self.left()['left']} {len(self.strict.requests)} {time.process_time():.1f}")
         self._settled_down()
         assert "Traceback" not in (self.folder / "said").read_text()
         return ended
@@ -176,7 +179,9 @@ class Soak:
         assert len(takes) == len(self.names)
         assert max(takes.values()) == 1
         assert self.strict.charged == PRICE * len(self.names)
-        assert sum(o["cost"] for o in orders) == self.strict.charged
+        told = [o for o in orders if o["state"] == "replaced" and o["ticket"] is None]
+        assert sum(o["cost"] for o in orders) == self.strict.charged + PRICE * len(told)
+        assert len(told) <= self.asked
         assert {o["state"] for o in orders} <= {"kept", "failed", "unsent", "rejected", "replaced"}
         assert self.strict.deleted == []
 
@@ -207,7 +212,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 LONG = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-@pytest.mark.covers("A14", "C12", "D4", "H6", "I1")
+@pytest.mark.covers("A14", "C12", "D4", "H6")
 @pytest.mark.parametrize(
     ("shots", "kills", "restarts"),
     [

@@ -269,6 +269,11 @@ def _arrival(production: Production, step: Step) -> str:
     return f"Here; it cost {charged} credits (${dollars(charged)})." if charged else "Here."
 
 
+def _flow_name(title: str) -> str:
+    """Return a title with look-alikes of the five characters that Prefect takes in no flow's name."""
+    return _name(title).translate(str.maketrans("/%&<>", "∕％＆‹›"))
+
+
 def _name(name: str) -> str:
     """Return a run's name with nothing in it that Prefect would fill in."""
     return name.replace("{", "(").replace("}", ")")
@@ -320,7 +325,7 @@ async def _shoot(
     _shown.set(shown)
     _monitor.set(monitor)
     run = film.with_options(
-        name=plan.title, flow_run_name=_name(f"{plan.title} · {plan.quality} · {day}")
+        name=_flow_name(plan.title), flow_run_name=_name(f"{plan.title} · {plan.quality} · {day}")
     )
     try:
         if not temporary:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit.errors import Unreachable
 from secondunit.ports import Account, Doubtful, NotSent, Ordered, Outcome, Progress, Rejected
+from secondunit.redaction import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,7 @@ REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422})
 PAYMENT_REQUIRED = 402
 TOO_MANY = 429
 SHED = frozenset({502, 503})  # “shedding load”: docs.dev.runwayml.com/errors/errors
+ANSWER = 100_000  # characters of a text that are looked at
 LONGEST_TICKET = 200  # characters; Runway's have 36
 LONGEST_WAIT = 900.0  # seconds of a Retry-After that are believed
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
@@ -250,5 +252,5 @@ def _read(body: bytes) -> Any:
 
 
 def _plain(text: Any) -> str:
-    shown = text if isinstance(text, str) else ""
+    shown = scrub(text[:ANSWER]) if isinstance(text, str) else ""
     return "".join(c if c.isprintable() else " " for c in shown[:600]).strip()

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from secondunit.catalog import INLINE_LIMIT
+from secondunit.credentials import ApiKey
 from secondunit.errors import ShotError, Unreachable, UsageError
 from secondunit.gateways import download
 from secondunit.gateways.answers import account, outcome, progress, said, unknown
@@ -46,7 +47,7 @@ READ_TRIES = 4
 class _Key(httpx.Auth):
     """Puts the key on requests to its own host and port and nowhere else; never prints it."""
 
-    def __init__(self, key: str, base: httpx.URL) -> None:
+    def __init__(self, key: ApiKey, base: httpx.URL) -> None:
         self._key = key
         self._home = (base.scheme, base.host, base.port)
 
@@ -54,7 +55,7 @@ class _Key(httpx.Auth):
         url = request.url
         if (url.scheme, url.host, url.port) != self._home:
             raise UsageError("A request was about to leave for another host; it was stopped.")
-        request.headers["Authorization"] = f"Bearer {self._key}"
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         yield request
 
     def __repr__(self) -> str:
@@ -66,7 +67,7 @@ class Credentials:
     """Where to go and with what: `base_url` without the path prefix."""
 
     base_url: str
-    key: str
+    key: ApiKey | str
 
     def __repr__(self) -> str:
         """Show where, never with what."""
@@ -96,10 +97,11 @@ class WireGateway:
         self._where = f"{base.scheme}://{base.netloc.decode()}"
         self._label_shots = label_shots
         self._address = address
-        self._credentials = credentials
+        key = credentials.key if isinstance(credentials.key, ApiKey) else ApiKey(credentials.key)
+        self._key = key
         shared: dict[str, Any] = {
             "base_url": base,
-            "auth": _Key(credentials.key, base),
+            "auth": _Key(key, base),
             "headers": {
                 "X-Runway-Version": address.version,
                 "User-Agent": "secondunit",
@@ -302,7 +304,7 @@ class WireGateway:
     def _answer(self, answer: httpx.Response, content: bytes) -> _Answer:
         """Keep of an answer what is needed; a complaint that repeats the key is shown without it."""
         if not self.free and not answer.is_success:
-            content = content.replace(self._credentials.key.encode() or b"\0", b"<key>")
+            content = content.replace(self._key.reveal().encode() or b"\0", b"<key>")
         return _Answer(answer.status_code, content, answer.headers)
 
     def _json(self, answer: _Answer) -> Any:

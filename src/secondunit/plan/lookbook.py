@@ -71,6 +71,8 @@ class Lookbook:
 
     def sent(self, asset: Asset, where: Where) -> File:
         """Return a file as it goes into an order. Raises Unroutable when it cannot travel there."""
+        if asset.tells:
+            self.desk.remark(where, "private-metadata", asset.warning)
         if self._takes_uploads or fits_inline(asset.size):
             return File(asset)
         raise self.desk.fail(

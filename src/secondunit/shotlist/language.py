@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -122,14 +123,15 @@ def _credits(value: str) -> str:
     return value
 
 
-def money(value: float | str) -> int | None:
-    """Return an amount in whole credits ($0.01 each), rounded down; None if it is not an amount.
+def money(value: float | str, *, up: bool = False) -> int | None:
+    """Return an amount in whole credits ($0.01 each); None if it is not an amount.
 
-    A bare number means credits, the smaller of the two readings, so that a misunderstanding stops
+    What may be spent is rounded down, a price `up`. A bare number means credits, the smaller of the two readings, so that a misunderstanding stops
     a run instead of paying for it.
     """
+    whole = ceil if up else int
     if isinstance(value, int | float):
-        return int(value) if value >= 0 else None
+        return whole(value) if value >= 0 else None
     match = re.fullmatch(
         r"\s*(?P<sign>\$)?\s*(?P<number>[0-9]{1,9}(?:\.[0-9]{1,4})?)\s*(?P<unit>usd|credits?)?\s*",
         value,
@@ -138,7 +140,7 @@ def money(value: float | str) -> int | None:
     if not match or (match["sign"] and (match["unit"] or "").startswith("credit")):
         return None
     dollars = match["sign"] or (match["unit"] or "").lower() == "usd"
-    return int(round(float(match["number"]) * (100 if dollars else 1), 6))
+    return whole(round(float(match["number"]) * (100 if dollars else 1), 6))
 
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
