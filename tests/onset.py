@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from secondunit.store import Take
     from secondunit.take.evidence import Verdict
 
-PACE = Pace(poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01)
+PACE = Pace(poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01, ripe=0.02)
 HEAD = "defaults: {duration: 2, ratio: '16:9', seed: 7}\nshots:\n"
 ONE = HEAD + "  one: A door opens.\n"
 
@@ -88,7 +88,7 @@ class Production:
 
     def at_once(self, plan: Plan) -> list[Any]:
         """Take all steps of a plan at once; errors come back among the takes."""
-        return self.run(plan, lambda unit: everything(unit, plan))
+        return self.run(plan, everything)
 
     def run(self, plan: Plan, work: Callable[[Unit], Awaitable[Any]]) -> Any:
         with self.books() as ledger:
@@ -166,9 +166,9 @@ async def _each(unit: Unit, steps: Sequence[Step]) -> Take:
     return take
 
 
-async def everything(unit: Unit, plan: Plan) -> list[Any]:
-    """Take all steps of a plan at once; errors come back among the takes."""
-    return await asyncio.gather(*map(unit.shoot, plan.steps), return_exceptions=True)
+async def everything(unit: Unit) -> list[Any]:
+    """Take all steps of the unit's plan at once; errors come back among the takes."""
+    return await asyncio.gather(*map(unit.shoot, unit.plan.steps), return_exceptions=True)
 
 
 async def in_turn(unit: Unit) -> list[Any]:

@@ -114,8 +114,8 @@ def test_what_was_bought_is_written_back_and_counts_again(at: Production, strict
     at.shoot(at.plan(doors(2)))
     before = at.orders
     lose(at, "missing")
-    assert books.rebuild(at.project, Store(at.project.store)) == (2, 48)
-    assert books.rebuild(at.project, Store(at.project.store)) == (0, 0)
+    assert books.rebuild(at.project, Store(at.project.store)) == books.Rebuilt(2, 48, 0)
+    assert books.rebuild(at.project, Store(at.project.store)) == books.Rebuilt(0, 0, 0)
     same = ("key", "film", "shot", "gateway", "endpoint", "model", "request", "state", "ticket",
             "charged", "ordered_at", "cost")  # fmt: skip
     assert {tuple(getattr(o, name) for name in same) for o in at.orders} == {
@@ -147,7 +147,7 @@ def test_a_take_that_is_damaged_is_fetched_again_by_the_ticket_that_was_written_
 def test_what_the_ledger_knows_is_not_changed_by_writing_back(at: Production) -> None:
     at.shoot(at.plan())
     before = at.orders
-    assert books.rebuild(at.project, Store(at.project.store)) == (0, 0)
+    assert books.rebuild(at.project, Store(at.project.store)) == books.Rebuilt(0, 0, 0)
     assert at.orders == before
 
 
@@ -160,19 +160,19 @@ def test_a_slate_that_tells_little_is_written_back_as_it_is(tmp_path: Path) -> N
     (order,) = ledger.of("k")
     assert (order.endpoint, order.request, order.reserved, order.cost) == ("", "null", 0, 0)
     assert order.ordered_at == order.changed_at != ""
-    full = {"key": "k2", "ticket": "t2", "endpoint": "e", "request": {"a": 1}, "ordered_at": "then",
+    full = {"key": "k2", "ticket": "t2", "endpoint": "e", "request": {"a": 1}, "ordered_at": "2026-11-21T10:00:00+02:00",
             "credits_estimated": 24, "credits_charged": 12, "shot": None}  # fmt: skip
     assert ledger.restored(SLATE | full)
     (order,) = ledger.of("k2")
     assert (order.endpoint, order.request, order.reserved) == ("e", '{"a": 1}', 24)
-    assert (order.charged, order.ordered_at, order.shot) == (12, "then", "")
+    assert (order.charged, order.ordered_at, order.shot) == (12, "2026-11-21T08:00:00.000+00:00", "")
     assert order.cost == 12
     ledger.close()
 
 
 @pytest.mark.parametrize(
     "odd",
-    [{"ticket": None}, {"credits_charged": "much"}, {"credits_estimated": -3}, {"key": "there"},
+    [{"ticket": None}, {"ticket": 7}, {"key": "there"},
      {"ticket": "taken"}],
 )  # fmt: skip
 def test_a_slate_that_does_not_fit_is_passed_over(tmp_path: Path, odd: dict[str, Any]) -> None:

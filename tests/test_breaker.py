@@ -221,7 +221,7 @@ def test_an_outage_marks_nothing_failed_and_the_run_goes_on_behind_it(
     asked: list[int] = []
 
     async def through(unit: Unit) -> Any:
-        results = await everything(unit, at.plan(doors(6)))
+        results = await everything(unit)
         asked.append(sum(seen[1] == "waiting" for seen in at.seen.stages))
         return results
 
@@ -239,7 +239,7 @@ def test_an_outage_that_does_not_end_leaves_every_ticket_open(
     at.pace = replace(PACE, outage=0.25)
 
     async def then_silent(unit: Unit) -> Any:
-        shooting = asyncio.ensure_future(everything(unit, at.plan(doors(4))))
+        shooting = asyncio.ensure_future(everything(unit))
         while sum(seen[1] == "rolling" for seen in at.seen.stages) < 4:  # noqa: ASYNC110  a watcher is told, and tells nobody
             await asyncio.sleep(0.005)
         strict.script("organization", *[Reply(503)] * 500)
@@ -282,7 +282,7 @@ def test_when_most_is_refused_the_purse_ends_the_trying_and_not_the_polling(
 
     async def sparing(unit: Unit) -> Any:
         unit._line.failed = lambda *_: None  # type: ignore[method-assign]  # the line stays up: only the purse counts
-        return await everything(unit, at.plan(doors(5)))
+        return await everything(unit)
 
     at.run(at.plan(doors(5)), sparing)
     assert len(strict.orders) == 5 + 10
@@ -379,14 +379,14 @@ def test_what_failed_in_an_earlier_run_does_not_stop_this_one(
     assert at.states == ["failed"] * 3 + ["kept"] * 3
 
 
-def test_what_the_gateway_would_not_take_counts_as_come_to_nothing(
+def test_what_the_gateway_would_not_take_costs_nothing_and_stops_nothing(
     at: Production, strict: Strict
 ) -> None:
-    strict.script("text_to_video", *[Reply(400, b'{"error":"Bad ratio."}')] * 9)
+    strict.script("text_to_video", *[Reply(400, b'{"error":"Bad ratio."}')] * 4)
     results = at.run(at.plan(doors(5)), in_turn)
-    assert [type(r) for r in results] == [Refused] * 3 + [Stopped] * 2
-    assert "the last with: Bad ratio" in str(results[3])
-    assert len(strict.orders) == 3
+    assert [isinstance(r, Refused) for r in results] == [True] * 4 + [False]
+    assert at.states == ["rejected"] * 4 + ["kept"]
+    assert sum(o.cost for o in at.orders) == strict.charged == 24
 
 
 def test_a_shot_in_doubt_is_no_shot_that_came_to_nothing(at: Production, strict: Strict) -> None:

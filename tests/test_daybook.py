@@ -115,12 +115,13 @@ def test_a_day_ends_after_24_hours(user: User) -> None:
         order(ledger, "c", 2)
 
 
-def test_each_gateway_has_a_day_of_its_own(user: User) -> None:
+def test_all_gateways_share_the_day_and_play_money_is_none_of_it(user: User) -> None:
     ledger = user.project("one")
     order(ledger, "a", 30)
-    assert ledger.intend(intent("b", 30, "cometapi"), Allowance(day=30)).state == "intent"
     with pytest.raises(OverBudget, match="30 were spent"):
         ledger.intend(intent("c", 1, "cometapi"), Allowance(day=30))
+    assert ledger.intend(intent("b", 30, "backlot"), Allowance(day=30)).state == "intent"
+    assert user.counted == [30]
 
 
 def test_without_a_cap_orders_are_counted_and_none_is_refused(user: User) -> None:

@@ -20,6 +20,7 @@ from secondunit.errors import (
     Refused,
     SecondUnitError,
     ShotError,
+    Unreachable,
     UsageError,
 )
 from secondunit.ledger import Allowance, Intent
@@ -121,7 +122,7 @@ def test_what_is_queued_is_taken_back_after_a_yes(desk: Desk, strict: Strict, wo
 def test_what_was_cancelled_is_ordered_again_once_a_person_says_so(desk: Desk) -> None:
     desk.order(queued(told=True))
     desk.cancel()
-    deciding.settle(desk.at.project, "film", "s0", "resubmit", "")
+    settle(desk.at, "resubmit")
     desk.at.shoot(desk.at.plan(doors(1)))
     assert desk.at.states == ["replaced", "kept"]
 
@@ -242,19 +243,35 @@ def test_a_cancelling_without_an_answer_that_was_done_is_written_down(
     assert desk.at.states == [state]
 
 
-@pytest.mark.parametrize(
-    ("word", "after"), [("tasks", Reply(503)), ("tasks", Reply(401)), ("organization", Reply(401))]
-)
 def test_what_is_cancelled_is_written_down_whatever_comes_of_asking_what_it_cost(
-    desk: Desk, strict: Strict, word: str, after: Reply
+    desk: Desk, strict: Strict
+) -> None:
+    desk.order(queued())
+    strict.script("organization", Reply(200, b'{"creditBalance":9976}'), Reply(401))
+    assert "s0: cancelled. The gateway does not say what it keeps; 24 credits" in desk.cancel()
+    assert desk.at.states == ["cancelled"]
+
+
+@pytest.mark.parametrize("trouble", [Reply(503), Reply(401)])
+def test_what_may_be_cancelled_and_cannot_be_asked_about_stays_open(
+    desk: Desk, strict: Strict, trouble: Reply
 ) -> None:
     desk.order(queued())
     still = Reply(200, _page("PENDING"))
-    before = Reply(200, b'{"creditBalance":9976}')
-    answers = [still, still, Reply(204, b""), after] if word == "tasks" else [before, after]
-    strict.script(word, *answers)
-    assert "s0: cancelled. The gateway does not say what it keeps; 24 credits" in desk.cancel()
-    assert desk.at.states == ["cancelled"]
+    strict.script("tasks", still, still, Reply(204, b""), trouble)
+    with pytest.raises((Unreachable, UsageError)):
+        desk.cancel()
+    assert desk.at.states == ["open"]
+
+
+def test_a_gateway_that_says_yes_and_goes_on_is_believed_by_its_deeds(
+    desk: Desk, strict: Strict
+) -> None:
+    desk.order(queued())
+    still = Reply(200, _page("PENDING"))
+    strict.script("tasks", still, still, Reply(204, b""), Reply(200, _page("RUNNING")))
+    assert "s0: not cancelled (the gateway goes on with it). Its ticket stays open." in desk.cancel()
+    assert desk.at.states == ["open"]
 
 
 def _page(state: str) -> bytes:
@@ -317,7 +334,7 @@ def test_the_real_command_cancels(desk: Desk, strict: Strict) -> None:
 
 
 def settle(at: Production, decision: Decision, shot: str = "s0", ticket: str = "") -> str:
-    return deciding.settle(at.project, "film", shot, decision, ticket)
+    return deciding.settle(deciding.Settle(at.project, "film", shot, decision, ticket))
 
 
 def doubt(desk: Desk, count: int = 1) -> None:
@@ -363,7 +380,7 @@ def test_a_ticket_that_another_order_has_is_not_attached(desk: Desk, strict: Str
 @pytest.mark.parametrize(
     ("state", "decisions"),
     [
-        ("doubt", {"attach", "resubmit", "abandon"}), ("lost", {"resubmit", "abandon"}),
+        ("doubt", {"attach", "resubmit", "abandon"}), ("lost", {"attach", "resubmit", "abandon"}),
         ("failed", {"resubmit"}), ("cancelled", {"resubmit"}), ("abandoned", {"resubmit"}),
         ("open", set()), ("kept", set()), ("unsent", set()), ("rejected", set()),
         ("replaced", set()),
@@ -406,7 +423,7 @@ def test_a_shot_that_was_never_ordered_is_told_from_those_that_were(desk: Desk) 
     with pytest.raises(UsageError, match=r"\(shots with orders: s0, s1\)"):
         settle(desk.at, "abandon", "s9")
     with pytest.raises(UsageError, match=r"\(shots with orders: none\)"):
-        deciding.settle(desk.at.project, "another", "s0", "abandon", "")
+        deciding.settle(deciding.Settle(desk.at.project, "another", "s0", "abandon"))
 
 
 def test_a_take_that_failed_several_times_is_ordered_again_as_if_it_never_was(desk: Desk) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,7 +97,7 @@ def program(at: Set, source: str, *words: str, **more: str) -> tuple[int, str]:
 
 
 @pytest.mark.covers("H3", "H4", "S19")
-@pytest.mark.parametrize("caching", ["", "true"])
+@pytest.mark.parametrize("caching", ["", pytest.param("true", marks=pytest.mark.long)])
 def test_no_setting_of_prefect_orders_anything_again(
     at: Set, strict: Strict, caching: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,11 +207,40 @@ def test_a_doubt_is_a_doubt_with_or_without_prefect(at: Set, strict: Strict, rel
     assert len(strict.orders) == 2
 
 
+class Lame(BaseHTTPRequestHandler):
+    """Prefect's server as far as its health goes, and no further."""
+
+    def do_GET(self) -> None:
+        good = self.path.endswith("/health")
+        self.send_response(200 if good else 500)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    do_POST = do_GET  # noqa: N815  a name that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.mark.covers("H2")
+def test_a_run_that_prefect_cannot_even_begin_goes_on_without_it(at: Set, strict: Strict) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Lame)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    api = f"http://127.0.0.1:{server.server_address[1]}/api"
+    code, said = at.shoot(PREFECT_API_URL=api)
+    server.shutdown()
+    server.server_close()
+    assert code == 0, said
+    assert said.count("the shots go on without it") == 1
+    assert sorted(strict.taken) == PROMPTS
+
+
 # --- its pages -----------------------------------------------------------------------------------
 
 
 @pytest.mark.covers("H7", "B2")
-@pytest.mark.parametrize("state", ["CANCELLING", "CANCELLED"])
+@pytest.mark.parametrize("state", ["CANCELLING", pytest.param("CANCELLED", marks=pytest.mark.long)])
 def test_a_run_that_is_cancelled_on_its_page_detaches(
     at: Set, strict: Strict, prefect_api: str, state: str
 ) -> None:

@@ -14,7 +14,7 @@ from footage import small_disk
 
 from secondunit.errors import DiskTrouble
 from secondunit.ledger import Allowance, Intent, Ledger
-from secondunit.ledger.rescue import ROOM, Rescue
+from secondunit.ledger.rescue import ROOM, Rescue, TicketLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,9 +85,8 @@ def test_a_ticket_that_the_ledger_cannot_take_is_kept_and_taken_over_by_the_next
         ledger.opened(order, "t1", 12)
     assert ledger.of("k")[0].state == "intent"
     rescue = path.with_name("rescue.jsonl")
-    assert Rescue(rescue).lines() == [
-        {"order": order.id, "key": "k", "ticket": "t1", "estimate": 12}
-    ]
+    assert [(line["key"], line["ticket"]) for line in Rescue(rescue).lines()] == [("k", "t1")]
+    assert order.state == "intent"
     ledger.close()
     again = restarted(path)
     assert [(o.state, o.ticket, o.cost) for o in again.of("k")] == [("open", "t1", 12)]
@@ -96,7 +95,7 @@ def test_a_ticket_that_the_ledger_cannot_take_is_kept_and_taken_over_by_the_next
     again.close()
 
 
-def test_a_rescued_ticket_ends_a_doubt_and_changes_nothing_that_was_decided(
+def test_a_rescued_ticket_ends_a_doubt_and_is_not_dropped_whatever_was_decided(
     ledger: Ledger, path: Path
 ) -> None:
     first, second = ordered(ledger, "a"), ordered(ledger, "b")
@@ -112,6 +111,7 @@ def test_a_rescued_ticket_ends_a_doubt_and_changes_nothing_that_was_decided(
     assert [(o.state, o.ticket) for o in again.of_film("f")] == [
         ("open", "t1"),
         ("abandoned", None),
+        ("open", "t2"),
     ]
     again.close()
 
@@ -275,3 +275,91 @@ def test_a_disk_without_room_is_said_before_the_run_and_leaves_nothing_open(tmp_
         with pytest.raises(OSError, match="space"):
             Rescue(disk / "rescue.jsonl").prepare()
         assert handles() == before
+
+
+# --- every ticket once more -----------------------------------------------------------------------
+
+
+def lost(ledger: Ledger) -> None:
+    ledger.close()
+    for left in ledger.path.parent.glob("ledger.*"):
+        left.unlink()
+
+
+@pytest.mark.covers("E9")
+def test_what_was_on_order_when_the_ledger_was_lost_is_on_order_again(
+    ledger: Ledger, path: Path
+) -> None:
+    order = ledger.opened(ordered(ledger), "t1", 12)
+    lost(ledger)
+    again = restarted(path)
+    (found,) = again.of("k")
+    same = ("key", "film", "run", "shot", "gateway", "endpoint", "model", "request", "state",
+            "ticket", "reserved", "estimate", "ordered_at", "cost")  # fmt: skip
+    assert [getattr(found, name) for name in same] == [getattr(order, name) for name in same]
+    assert found.reason == "its ticket was found beside the ledger"
+    assert again.on_order() == (found,)
+    again.prepare()
+    assert again.of("k") == (found,)
+    again.close()
+
+
+def test_a_ticket_that_the_ledger_knows_is_not_taken_twice(ledger: Ledger) -> None:
+    order = ledger.opened(ordered(ledger), "t1", 12)
+    ledger.ended(order, "failed", "broke", charged=0)
+    ledger.opened(ordered(ledger), "t2", 12)
+    ledger.prepare()
+    assert [(o.state, o.ticket) for o in ledger.of("k")] == [("failed", "t1"), ("open", "t2")]
+
+
+def test_of_two_tickets_for_the_same_the_newer_stands_and_the_other_counts(
+    ledger: Ledger, path: Path
+) -> None:
+    first = ledger.opened(ordered(ledger), "t1", 12)
+    ledger.ended(first, "failed", "broke")
+    ledger.opened(ordered(ledger), "t2", None)
+    lost(ledger)
+    again = restarted(path)
+    assert [(o.state, o.ticket, o.cost) for o in again.of("k")] == [
+        ("open", "t2", 10), ("abandoned", "t1", 12),
+    ]  # fmt: skip
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {"key": 7}, {"ticket": None}, {"gateway": ["runway"]}, {"key": None}],
+)  # fmt: skip
+def test_a_line_that_does_not_tell_whose_ticket_it_is_is_nobodys(
+    ledger: Ledger, path: Path, odd: dict[str, object]
+) -> None:
+    line = {"key": "k", "gateway": "runway", "ticket": "t"} | odd if odd else {"order": 1}
+    TicketLog(path.with_name("tickets.jsonl")).add(line)
+    ledger.prepare()
+    assert ledger.is_empty()
+
+
+def test_a_line_that_tells_little_or_nonsense_is_still_a_ticket(ledger: Ledger, path: Path) -> None:
+    log = TicketLog(path.with_name("tickets.jsonl"))
+    log.add({"key": "k", "gateway": "runway", "ticket": "t", "reserved": -4, "estimate": "much",
+             "ordered_at": "yesterday", "shot": None})  # fmt: skip
+    ledger.prepare()
+    (order,) = ledger.of("k")
+    assert (order.state, order.reserved, order.estimate, order.shot) == ("open", 0, None, "")
+    assert order.ordered_at.startswith("20")
+    assert not ledger.is_empty()
+
+
+def test_the_second_copy_is_appended_for_its_owner_alone_and_may_fail(tmp_path: Path) -> None:
+    log = TicketLog(tmp_path / "tickets.jsonl")
+    assert log.lines() == []
+    log.add({"n": 1})
+    log.add({"n": 2})
+    assert log.lines() == [{"n": 1}, {"n": 2}]
+    assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
+    before = handles()
+    log.add({"n": 3})
+    assert handles() == before
+    nowhere = TicketLog(tmp_path / "nothing here" / "tickets.jsonl")
+    nowhere.add({"n": 1})
+    assert nowhere.lines() == []

@@ -31,7 +31,7 @@ from secondunit.take.inputs import LENT
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from secondunit.take import Unit
@@ -58,6 +58,15 @@ def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
 @pytest.fixture
 def at(tmp_path: Path, strict: Strict) -> Production:
     return Production(tmp_path, strict)
+
+
+async def ask(strict: Strict, question: Callable[[WireGateway], Awaitable[Any]]) -> Any:
+    """Ask a gateway of its own something, and let go of it."""
+    gateway = WireGateway(catalog.load().gateways["runway"], Credentials(strict.url, "test"))
+    try:
+        return await question(gateway)
+    finally:
+        await gateway.close()
 
 
 def asked(strict: Strict, how: str) -> int:
@@ -176,10 +185,9 @@ def test_an_upload_gets_three_places_and_each_is_used_once(
 
 
 def test_a_place_for_an_upload_is_asked_for_four_times(strict: Strict) -> None:
-    gateway = WireGateway(catalog.load().gateways["runway"], Credentials(strict.url, "test"))
     strict.script("uploads", *[Reply(503)] * 9)
     with pytest.raises(Unreachable):
-        asyncio.run(gateway.upload(bytes(600), "a.png", "image/png"))
+        asyncio.run(ask(strict, lambda to: to.upload(bytes(600), "a.png", "image/png")))
     assert asked(strict, "POST uploads") == 4
     assert asked(strict, "POST put") == 0
 
@@ -215,17 +223,15 @@ def test_what_was_lent_is_lent_again_after_23_hours(
 
 @pytest.mark.covers("C12")
 def test_the_account_is_asked_for_four_times(strict: Strict) -> None:
-    gateway = WireGateway(catalog.load().gateways["runway"], Credentials(strict.url, "test"))
     strict.script("organization", *[Reply(503)] * 9)
     with pytest.raises(Unreachable):
-        asyncio.run(gateway.account())
+        asyncio.run(ask(strict, lambda to: to.account()))
     assert asked(strict, "GET organization") == 4
 
 
 def test_before_an_order_the_account_is_asked_for_once(strict: Strict) -> None:
-    gateway = WireGateway(catalog.load().gateways["runway"], Credentials(strict.url, "test"))
     strict.script("organization", *[Reply(503)] * 9)
-    assert gateway.evidence() is None
+    assert asyncio.run(ask(strict, lambda to: asyncio.to_thread(to.evidence))) is None
     assert asked(strict, "GET organization") == 1
 
 
@@ -265,7 +271,7 @@ def test_a_download_that_keeps_breaking_off_is_paid_from_the_purse(
     at: Production, strict: Strict
 ) -> None:
     strict.living("A door", Life(states=("SUCCEEDED",), downloads=(Reply(503),) * 99))
-    at.pace = replace(PACE, outage=99)
+    at.pace = replace(PACE, outage=99, retry=1e-5)
     with pytest.raises(ShotError, match=r"status 503\. Its ticket .* stays open") as left:
         at.shoot(at.plan())
     assert not left.value.transient
@@ -335,7 +341,7 @@ def test_a_key_that_is_refused_while_tickets_roll_is_asked_with_once(
     strict.living("Door", *[Life(states=("RUNNING",))] * 6)
 
     async def then_locked_out(unit: Unit) -> Any:
-        shooting = asyncio.ensure_future(everything(unit, unit.plan))
+        shooting = asyncio.ensure_future(everything(unit))
         while sum(seen[1] == "rolling" for seen in at.seen.stages) < 6:  # noqa: ASYNC110  a watcher is told, and tells nobody
             await asyncio.sleep(0.005)
         strict.requests.clear()
@@ -358,7 +364,7 @@ def test_in_an_outage_a_refused_key_is_tried_once_by_all_who_wait(
     async def down(unit: Unit) -> Any:
         for shot in "abcab":
             unit._line.failed(shot, "No answer.")
-        return await everything(unit, unit.plan)
+        return await everything(unit)
 
     results = at.run(at.plan(doors(6)), down)
     assert all(isinstance(r, UsageError) for r in results)

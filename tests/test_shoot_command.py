@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
-from conftest import BIN
 from footage import small_disk
+from programs import BIN
 from reel import large_clip, reel
 from strict import Life, Reply, Strict, listening
 
@@ -166,6 +166,7 @@ def _no_key_in(folder: Path) -> None:
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.covers("A6", "A7", "A9", "F5")
 def test_a_run_that_is_killed_at_any_moment_is_gone_on_with(at: Set, strict: Strict) -> None:
     """SIGKILL while tickets are open, while a file is fetched, while the film is made."""
     strict.living("A door", FOR_EVER)
@@ -197,6 +198,7 @@ def test_a_run_that_is_killed_at_any_moment_is_gone_on_with(at: Set, strict: Str
     _check_manifest(at, strict)
 
 
+@pytest.mark.covers("A4")
 def test_an_order_that_may_have_arrived_is_left_to_a_person(at: Set, strict: Strict) -> None:
     """Killed while it orders, and cut off while it orders: exit 3, and not one order more."""
     strict.script("A door opens.", Reply(200, b'{"id":"{ticket}"}', taken=True, pause=9))
@@ -218,6 +220,7 @@ def test_an_order_that_may_have_arrived_is_left_to_a_person(at: Set, strict: Str
     ]  # fmt: skip
 
 
+@pytest.mark.covers("B1", "B2", "F1")
 def test_an_interrupted_run_detaches_and_another_waits_its_turn(at: Set, strict: Strict) -> None:
     """Ctrl-C and SIGTERM: nothing is cancelled, an order under way is written down, exit 130."""
     slow = Reply(200, b'{"id":"{ticket}"}', taken=True, pause=1.0)
@@ -245,6 +248,7 @@ def test_an_interrupted_run_detaches_and_another_waits_its_turn(at: Set, strict:
     assert len(strict.orders) == 2
 
 
+@pytest.mark.covers("E3")
 def test_a_full_disk_is_said_and_room_is_all_it_takes(at: Set, strict: Strict) -> None:
     at.file.write_text("shots:\n  one: {prompt: A door opens., duration: 2}\n")
     clip = large_clip(at.folder / "large.mp4").read_bytes()

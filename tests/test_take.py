@@ -271,7 +271,7 @@ def test_a_ticket_cancelled_elsewhere_is_held(at: Production, strict: Strict) ->
 def test_a_held_shot_is_ordered_again_once_a_person_says_so(at: Production, strict: Strict) -> None:
     strict.living("A door", Life(states=("FAILED",), code="SAFETY.OUTPUT.IMAGE", credits=24))
     assert isinstance(at.persist(at.plan()), Refused)
-    deciding.settle(at.project, "film", "one", "resubmit", "")
+    deciding.settle(deciding.Settle(at.project, "film", "one", "resubmit", ""))
     at.shoot(at.plan())
     assert at.states == ["replaced", "kept"]
     assert sum(order.cost for order in at.orders) == 48
@@ -462,7 +462,7 @@ def test_an_order_of_which_nobody_knows_is_in_doubt_until_a_person_decides(
         assert raised.value.exit_code == 3
     assert len(strict.orders) == 1
     assert [(o.state, o.cost) for o in at.orders] == [("doubt", 24)]
-    deciding.settle(at.project, "film", "one", "resubmit", "")
+    deciding.settle(deciding.Settle(at.project, "film", "one", "resubmit", ""))
     at.shoot(at.plan())
     assert at.states == ["replaced", "kept"]
     assert len(strict.orders) == 2
@@ -473,7 +473,7 @@ def test_a_ticket_that_a_person_found_is_gone_on_with(at: Production, strict: St
     with pytest.raises(InDoubt):
         at.shoot(at.plan())
     (ticket,) = strict.tickets
-    deciding.settle(at.project, "film", "one", "attach", ticket)
+    deciding.settle(deciding.Settle(at.project, "film", "one", "attach", ticket))
     assert at.shoot(at.plan()).slate["ticket"] == ticket
     assert at.states == ["kept"]
     assert len(strict.orders) == 1
@@ -485,7 +485,7 @@ def test_an_order_given_up_is_neither_ordered_again_nor_free(
     strict.script("text_to_video", DROP)
     with pytest.raises(InDoubt):
         at.shoot(at.plan())
-    deciding.settle(at.project, "film", "one", "abandon", "")
+    deciding.settle(deciding.Settle(at.project, "film", "one", "abandon", ""))
     with pytest.raises(Refused, match="given up; it cost 24 credits"):
         at.shoot(at.plan())
     assert len(strict.orders) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +19,15 @@ if TYPE_CHECKING:
 
     from secondunit.crew import Project, Settings
     from secondunit.plan import Plan
-    from secondunit.store import Store
+    from secondunit.store import Store, Take
 
 
 @contextmanager
 def opened(project: Project, store: Store, settings: Settings) -> Iterator[Ledger]:
     """Open the ledger of a project. Raises UsageError where it is missing beside a full store."""
     path = project.ledger
-    if not (path.exists() and path.stat().st_size) and not store.is_empty():
-        raise UsageError(
-            f"{path} is missing, and it is the only record of what was bought; the store beside it"
-            f" has takes.{newest_copy(path)} Put it back, or run `secondunit rebuild FILE` to write it"
-            " anew from the takes' slates. Nothing was ordered."
-        )
+    if not is_there(project) and not store.is_empty():
+        raise _missing(path)
     with ExitStack() as stack:
         daybook = None
         if settings.day_cap is not None:
@@ -38,20 +35,51 @@ def opened(project: Project, store: Store, settings: Settings) -> Iterator[Ledge
             stack.callback(daybook.close)
         ledger = Ledger(path, daybook)
         stack.callback(ledger.close)
+        if ledger.is_empty() and not store.is_empty():
+            raise _missing(path)
         yield ledger
 
 
-def rebuild(project: Project, store: Store) -> tuple[int, int]:
-    """Write a lost ledger anew from the slates in the store; return takes and credits written.
+def is_there(project: Project) -> bool:
+    """Say whether the project has a ledger; an empty file is none, and is not made into one."""
+    return project.ledger.exists() and project.ledger.stat().st_size > 0
+
+
+def _missing(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is missing or empty, and it is the only record of what was bought; the store beside"
+        f" it has takes.{newest_copy(path)} Put it back, or run `secondunit rebuild FILE` to write it"
+        " anew from the takes' slates. Nothing was ordered."
+    )
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a lost ledger knows again: takes and the credits they cost, tickets that are open."""
+
+    takes: int
+    credits: int
+    open: int
+
+
+def rebuild(project: Project, store: Store) -> Rebuilt:
+    """Write a lost ledger anew, from the slates in the store and the tickets in the file beside it.
 
     What is in the ledger already stays as it is. Raises UsageError, DiskTrouble.
     """
     ledger = Ledger(project.ledger)
     try:
         written = [take for take in store.slates() if ledger.restored(dict(take.slate))]
+        ledger.prepare()
+        open_ = len(ledger.on_order())
     finally:
         ledger.close()
-    return len(written), sum(int(t.slate.get("credits_charged") or 0) for t in written)
+    return Rebuilt(len(written), sum(map(_charge, written)), open_)
+
+
+def _charge(take: Take) -> int:
+    charged = take.slate.get("credits_charged")
+    return charged if type(charged) is int else 0
 
 
 def allowance(plan: Plan, settings: Settings, budget: int | None) -> Allowance:

@@ -241,6 +241,7 @@ def status(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show where every shot stands, every order, and what was spent."""
+    from secondunit import books
     from secondunit.callsheet import status as page
     from secondunit.ledger import Ledger
     from secondunit.plan import dollars
@@ -248,7 +249,7 @@ def status(
     plan = _compiled(file, gateway, quality, root)
     project = _project(plan, out)
     sheet = _sheet(plan, project)
-    orders = Ledger(project.ledger).of_film(plan.name) if project.ledger.exists() else ()
+    orders = Ledger(project.ledger).of_film(plan.name) if books.is_there(project) else ()
     paid = sum(o.cost for o in orders if o.gateway != "backlot")
     if format_ is Format.JSON:
         listed = [{**asdict(o), "request": json.loads(o.request)} for o in orders]
@@ -276,6 +277,7 @@ def settle(
         bool,
         typer.Option("--abandon", help="Give it up; it counts as spent and is not ordered again."),
     ] = False,
+    gateway: GatewayOption = None,
     out: Out = None,
 ) -> None:
     """Decide orders that are in doubt, lost, held or given up."""
@@ -292,7 +294,11 @@ def settle(
         "attach" if attach is not None else "resubmit" if resubmit else "abandon"
     )
     for shot in shots:
-        say(deciding.settle(project, Path(file).stem, shot, decision, attach or ""))
+        call = deciding.Settle(
+            project, Path(file).stem, shot, decision, attach or "",
+            gateway.value if gateway else None,
+        )  # fmt: skip
+        say(deciding.settle(call))
 
 
 @app.command()
@@ -328,11 +334,12 @@ def rebuild(file: File, out: Out = None) -> None:
 
     project = _project_of(file, out)
     with project.held():
-        takes, credits_ = books.rebuild(project, Store(project.store))
+        found = books.rebuild(project, Store(project.store))
     say(
-        f"{takes} take{'' if takes == 1 else 's'} written back ({credits_} credits,"
-        f" ${dollars(credits_)}). Orders that were open when the ledger was lost are not known: look"
-        " at your gateway's own page before you shoot."
+        f"{found.takes} take{'' if found.takes == 1 else 's'} written back ({found.credits} credits,"
+        f" ${dollars(found.credits)}), {found.open} ticket{'' if found.open == 1 else 's'} open."
+        " Orders that were in doubt when the ledger was lost are not known: look at your gateway's"
+        " own page before you shoot."
     )
 
 
@@ -413,11 +420,11 @@ def _project_of(file: str, out: str | None) -> Project:
 
 
 def _sheet(plan: Plan, project: Project) -> Sheet:
-    from secondunit import callsheet
+    from secondunit import books, callsheet
     from secondunit.store import Store
 
     ledger = None
-    if project.ledger.exists():
+    if books.is_there(project):
         from secondunit.ledger import Ledger
 
         ledger = Ledger(project.ledger)

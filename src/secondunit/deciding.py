@@ -12,6 +12,7 @@ from secondunit import books
 from secondunit import catalog as catalogue
 from secondunit.crew import Settings, gateway_for
 from secondunit.errors import OverBudget, SecondUnitError, ShotError, UsageError
+from secondunit.ledger import OPEN
 from secondunit.plan import dollars
 from secondunit.store import Store
 from secondunit.take.evidence import by_account
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Decision = Literal["attach", "resubmit", "abandon"]
 DECIDABLE = {
-    "attach": ("doubt",),
+    "attach": ("doubt", "lost"),
     "resubmit": ("doubt", "lost", "failed", "cancelled", "abandoned"),
     "abandon": ("doubt", "lost"),
 }
@@ -38,11 +39,25 @@ DECIDED = {
 QUEUED = ("PENDING", "THROTTLED")
 
 
-def settle(project: Project, film: str, shot: str, decision: Decision, ticket: str) -> str:
+@dataclass(frozen=True)
+class Settle:
+    """What a person decides: of which shot of which film, at which gateway (None: there is one)."""
+
+    project: Project
+    film: str
+    shot: str
+    decision: Decision
+    ticket: str = ""
+    gateway: str | None = None
+
+
+def settle(call: Settle) -> str:
     """Carry out a person's decision about the latest order of a shot; return what was done.
 
     Raises UsageError when there is nothing to decide, Locked while a run is at work.
     """
+    project, film, shot = call.project, call.film, call.shot
+    decision, ticket = call.decision, call.ticket
     if not project.ledger.exists():
         raise UsageError(f"Nothing was ever ordered in {project.root}.")
     ticket = ticket.strip()
@@ -50,7 +65,10 @@ def settle(project: Project, film: str, shot: str, decision: Decision, ticket: s
         raise UsageError("--attach needs the ticket, from the gateway's page. Nothing was changed.")
     with project.held(), books.opened(project, Store(project.store), Settings.load()) as ledger:
         ledger.prepare()
-        orders = [o for o in ledger.of_film(film) if o.shot == shot]
+        orders = [
+            o for o in ledger.of_film(film)
+            if o.shot == shot and call.gateway in {None, o.gateway}
+        ]  # fmt: skip
         undecided = [o for o in orders if o.state in DECIDABLE[decision]]
         if not undecided:
             known = ", ".join(dict.fromkeys(o.shot for o in ledger.of_film(film))) or "none"
@@ -60,9 +78,30 @@ def settle(project: Project, film: str, shot: str, decision: Decision, ticket: s
             raise UsageError(
                 f"{shot}: there is nothing to {decision} ({now}). Nothing was changed."
             )
+        _see_one_gateway(shot, undecided)
+        if decision == "resubmit" and (open_ := _still_open(ledger, undecided)):
+            raise UsageError(
+                f"{shot}: ticket {open_.ticket} of it is still open; run again to bring it home."
+                " Nothing was changed."
+            )
         for order in undecided if decision == "resubmit" else undecided[-1:]:
             _decide(ledger, order, decision, ticket)
-    return DECIDED[decision].format(shot=shot, ticket=ticket, cost=undecided[-1].cost)
+    cost = sum(o.cost for o in undecided) if decision == "resubmit" else undecided[-1].cost
+    return DECIDED[decision].format(shot=shot, ticket=ticket, cost=cost)
+
+
+def _see_one_gateway(shot: str, orders: Sequence[Order]) -> None:
+    gateways = sorted({o.gateway for o in orders})
+    if len(gateways) > 1:
+        raise UsageError(
+            f"{shot} has orders to decide at {' and '.join(gateways)}. Say which with --gateway."
+            " Nothing was changed."
+        )
+
+
+def _still_open(ledger: Ledger, orders: Sequence[Order]) -> Order | None:
+    standing = [ledger.blocking(key) for key in {o.key for o in orders}]
+    return next((o for o in standing if o is not None and o.state in OPEN), None)
 
 
 def _decide(ledger: Ledger, order: Order, decision: Decision, ticket: str) -> None:
@@ -131,9 +170,7 @@ async def _cancelled(
             return
         _ask(call, queued, free=gateway.free)
         for order in queued:
-            # asked again at the last moment: a finished ticket would lose its output
-            if await _is_queued(gateway, order):
-                await _take_back(gateway, ledger, order)
+            await _take_back(gateway, ledger, order)
     finally:
         await gateway.close()
 
@@ -174,16 +211,20 @@ def _ask(call: Cancel, queued: Sequence[Order], *, free: bool) -> None:
 
 
 async def _take_back(gateway: Gateway, ledger: Ledger, order: Order) -> None:
-    before, after, said = await asyncio.to_thread(gateway.evidence), None, None
+    before, after = await asyncio.to_thread(gateway.evidence), None
+    # asked again at the very last moment: a finished ticket would lose its output
+    if not await _is_queued(gateway, order):
+        return
+    trouble = "the gateway goes on with it"
     try:
         await gateway.cancel(order.ticket or "")
     except ShotError as error:
-        said = await gateway.poll(order.ticket or "")
-        if said is not None and said.state != "CANCELLED":
-            say(f"{order.shot}: not cancelled ({error}). Its ticket stays open.", error=True)
-            return
+        trouble = str(error).rstrip(".")
+    said = await gateway.poll(order.ticket or "")
+    if said is not None and said.state != "CANCELLED":
+        say(f"{order.shot}: not cancelled ({trouble}). Its ticket stays open.", error=True)
+        return
     with suppress(SecondUnitError):  # it is cancelled, whatever comes of asking what it cost
-        said = said or await gateway.poll(order.ticket or "")
         after = await asyncio.to_thread(gateway.evidence)
     charged = said.credits if said is not None else by_account(order, before, after)
     ended = ledger.ended(order, "cancelled", "cancelled by you", charged=charged)

@@ -108,12 +108,16 @@ class Account:
 
 
 class Gateway(Protocol):
-    """Whoever takes the orders. `create` blocks and is called from the one lane for creates."""
+    """Whoever takes the orders. `create` blocks and is called from the one lane for creates.
+
+    `account_name` tells one account from another without telling the key.
+    """
 
     name: str
     free: bool
     slow: bool
     inline_limit: int
+    account_name: str
 
     def create(self, endpoint: str, body: Mapping[str, Any], *, shot: str) -> Outcome:
         """Place one order, at most once; every way it can end is an `Outcome`."""

@@ -98,6 +98,9 @@ def shoot(call: Call) -> int:
         if why and "open" not in sheet.standing.values():
             raise OverBudget(f"Nothing was ordered: {why}.")
         _ask_leave(call, sheet)
+        if not (call.plan.free or call.yes) and allowed.run is None:
+            # no more than was agreed to, and nothing where nobody was asked
+            allowed = replace(allowed, run=sheet.cost)
         return _run(call, sheet, ledger, store, settings, account, allowed)
 
 
@@ -207,7 +210,6 @@ def _run(
             stop="" if plan.free else _too_little(sheet, account), account=account,
         )  # fmt: skip
         production = Production(plan, unit, call.project, ledger, watcher)
-        booked = ledger.spent(plan.gateway)
         stack.callback(production.close)
         try:
             flow.shoot(production, day=datetime.now(UTC).date().isoformat())
@@ -225,12 +227,12 @@ def _run(
         return _interrupted(ledger, plan)
     missing = 0
     if account is not None and not plan.free and not settings.shared_key:
-        missing = _unexplained(gateway, account, ledger.spent(plan.gateway) - booked)
+        missing = _unexplained(gateway, account, ledger.spent(plan.gateway, run=run))
     return _ending(call, sheet, ledger, production, run, missing)
 
 
 def _unexplained(gateway: Gateway, before: Account, booked: int) -> int:
-    """Return the credits that the account lost in this run and the ledger does not explain."""
+    """Return the credits that the account lost in this run and its orders do not explain."""
     try:
         after = gateway.evidence()
     except SecondUnitError:
@@ -303,18 +305,23 @@ def _too_little(sheet: Sheet, account: Account | None) -> str:
 
 
 def _interrupted(ledger: Ledger, plan: Plan) -> int:
-    waiting = [o for o in ledger.of_film(plan.name) if o.state in OPEN]
-    count = len(waiting)
-    if count:
+    here = [o for o in ledger.of_film(plan.name) if o.gateway == plan.gateway]
+    waiting = [o for o in here if o.state in OPEN]
+    doubtful = [o for o in here if o.state in {"intent", "doubt"}]
+    said = ["Interrupted."]
+    if waiting:
+        count = len(waiting)
         goes_on = "goes on and is" if count == 1 else "go on and are"
         billed = "free" if plan.free else "billed"
-        say(
-            f"Interrupted. {count} ticket{'' if count == 1 else 's'} {goes_on} {billed}:"
-            f" {', '.join(o.shot for o in waiting)}. Run the same command again to pick up.",
-            error=True,
+        said.append(
+            f"{count} ticket{'' if count == 1 else 's'} {goes_on} {billed}:"
+            f" {', '.join(o.shot for o in waiting)}."
         )
-    else:
-        say("Interrupted. Nothing is on order. Run the same command again to go on.", error=True)
+    if doubtful:
+        said.append(f"In doubt, and counted as spent: {', '.join(o.shot for o in doubtful)}.")
+    if not (waiting or doubtful):
+        said.append("Nothing is on order.")
+    say(" ".join([*said, "Run the same command again to go on."]), error=True)
     return EXIT_INTERRUPTED
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,22 @@ PAID_ATTEMPTS = 3  # per take, whatever Prefect is set to do
 # Failures that may be tried again as a new order, by the start of their code; see
 # docs.dev.runwayml.com/errors/task-failures. No code at all means an error on the gateway's side.
 RETRIABLE = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
+MODERATION = r"moderat|safety|policy|flagged|not allowed|prohibited"
 DAY = timedelta(days=1)
 MODERATED = ("SAFETY", "INPUT_PREPROCESSING.SAFETY")
 
 
-def attempts(code: str, charged: int | None) -> int:
+def attempts(failed: Order) -> int:
     """Return how often a take may be ordered in all without asking a person, failing like this.
 
     Bad output may be tried once more, and only where the gateway charged nothing for it.
     """
+    code = failed.failure_code
+    if is_moderated(failed):
+        return 1
     if code in {"", "INTERNAL"} or code.startswith(RETRIABLE):
         return PAID_ATTEMPTS
-    return 2 if code.startswith("INTERNAL.BAD_OUTPUT") and charged == 0 else 1
+    return 2 if code.startswith("INTERNAL.BAD_OUTPUT") and failed.charged == 0 else 1
 
 
 def is_held(orders: Sequence[Order]) -> bool:
@@ -38,12 +43,19 @@ def is_held(orders: Sequence[Order]) -> bool:
     if not ended:
         return False
     last = ended[-1]
-    return last.state != "failed" or len(ended) >= attempts(last.failure_code, last.charged)
+    return last.state != "failed" or len(ended) >= attempts(last)
 
 
 def is_moderated(order: Order) -> bool:
-    """Say whether an order failed because of what it asks for; such orders are billed in full."""
-    return order.failure_code.startswith(MODERATED)
+    """Say whether an order failed because of what it asks for; such orders are billed in full.
+
+    Where there is no code, the words of the reason decide.
+    """
+    if order.failure_code:
+        return order.failure_code.startswith(MODERATED)
+    return (
+        order.state == "failed" and re.search(MODERATION, order.reason, re.IGNORECASE) is not None
+    )
 
 
 def come_back_at(orders: Sequence[Order], model: str) -> str:

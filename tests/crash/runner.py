@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 60.0  # seconds that a run may take before it counts as hung
-PACE = {"poll": 0.005, "unknown": 0.5, "outage": 3.0, "retry": 0.01, "calm": 0.1, "settle": 0.1}
+PACE = {
+    "poll": 0.005,
+    "unknown": 0.5,
+    "outage": 3.0,
+    "retry": 0.01,
+    "calm": 0.1,
+    "settle": 0.1,
+    "ripe": 0.05,
+}
 QUICK = Pace(**PACE, again=(0.01, 0.02))
 
 

@@ -12,20 +12,24 @@ import json
 import os
 import selectors
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av  # noqa: F401  loaded once, for all runs
 
-from secondunit import cli, flow, media, production, shooting, take  # noqa: F401  the same
+from secondunit import cli, deciding, flow, media, production, shooting, take  # noqa: F401  the same
 from secondunit.gateways import download, wire
 from secondunit.plan import planner  # noqa: F401  the same
 from secondunit.take import lane
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 LEFT = "left.json"
 MOMENT = 0.002  # seconds given to sockets and threads before nothing counts as under way
-PACE = take.Pace(settle=0.02, again=(20.0, 60.0))  # but for `settle`, which a thread sleeps, as it is
+PACE = take.Pace(
+    settle=0.02, again=(20.0, 60.0)
+)  # but for `settle`, which a thread sleeps, as it is
 
 
 class Jumping(selectors.DefaultSelector):
@@ -98,7 +102,7 @@ class Nobody:
     advance = after = before
 
 
-def shoot(film: production.Production, *, day: str) -> None:  # noqa: ARG001  as the flow is called
+def shoot(film: production.Production, *, day: str) -> None:
     """Take every shot, as the flow does once Prefect's server is lost."""
 
     async def walk() -> None:
@@ -121,7 +125,7 @@ def shoot(film: production.Production, *, day: str) -> None:  # noqa: ARG001  as
 def prepare() -> None:
     """Make this process one that soaks."""
     asyncio.set_event_loop_policy(Policy())
-    for name in ("poll", "fetch", "account"):
+    for name in ("_asked", "fetch"):
         _counted(wire.WireGateway, name)
     _counted(lane.Lane, "order")
     take.Pace.to = staticmethod(lambda *, slow: PACE)  # type: ignore[method-assign,assignment]  # across the network, whatever the address

@@ -110,7 +110,8 @@ async def film(shot_list: str, gateway: str, quality: str) -> Any:  # noqa: ARG0
     await monitor.shown(server.relieve(marker, str(this_run.id), str(this_run.name)))
     await run.shoot()
     monitor.end()
-    marker.unlink(missing_ok=True)
+    if not monitor.lost:  # else the next run closes this one, where the server comes back
+        marker.unlink(missing_ok=True)
     _shown.get()[str(this_run.id)] = 0 if monitor.lost else run.shown
     if production.film is None:
         missing = dict.fromkeys(step.shot for step in production.missing())

@@ -45,7 +45,7 @@ BROKE = re.compile(
     re.IGNORECASE,
 )
 # The number of generations in 24 hours ends with 429 too, and is told apart by its words only.
-DAILY = re.compile(r"\bdaily\b|daily_limit|\bper day\b|\b24 hours\b", re.IGNORECASE)
+DAILY = re.compile(r"daily|\bper day\b|\b24 hours\b", re.IGNORECASE)
 
 
 def outcome(status: int, body: bytes, headers: Mapping[str, str]) -> Outcome:
@@ -158,13 +158,14 @@ def account(answer: Any) -> Account | None:
     if not isinstance(answer, dict):
         return None
     limits = _models(answer.get("tier")) or {}
-    made = _models(answer.get("usage"))
+    usage = _models(answer.get("usage"))
+    made = None if usage is None else _numbers(usage, "dailyGenerations")
     balance = answer.get("creditBalance")
     whole = isinstance(balance, int) and not isinstance(balance, bool)
     return Account(
         credits=balance if whole else None,
         slots=_numbers(limits, "maxConcurrentGenerations", least=1),
-        made=None if made is None else _numbers(made, "dailyGenerations"),
+        made=made if usage is not None and made is not None and len(made) == len(usage) else None,
         daily=_numbers(limits, "maxDailyGenerations"),
     )
 

@@ -10,7 +10,8 @@ import asyncio
 import ipaddress
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from secondunit.errors import ShotError, Unreachable, UsageError
 from secondunit.gateways import download
 from secondunit.gateways.answers import account, outcome, progress, said, unknown
 from secondunit.gateways.deadline import ANSWER_LIMIT, bounded, first_bytes
-from secondunit.ports import Account, Doubtful, NotSent, Outcome, Progress
+from secondunit.ports import Account, Doubtful, NotSent, Ordered, Outcome, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,8 +98,10 @@ class WireGateway:
         self._where = f"{base.scheme}://{base.netloc.decode()}"
         self._label_shots = label_shots
         self._address = address
+        self._relays = not address.account
         key = credentials.key if isinstance(credentials.key, ApiKey) else ApiKey(credentials.key)
         self._key = key
+        self.account_name = sha256(f"{base.host} {key.reveal()}".encode()).hexdigest()[:16]
         shared: dict[str, Any] = {
             "base_url": base,
             "auth": _Key(key, base),
@@ -129,7 +132,9 @@ class WireGateway:
         headers = {"X-Secondunit-Shot": quote(shot)} if self._label_shots else {}
         try:
             answer = self._post(endpoint, body, headers)
-            return outcome(answer.status, answer.content, answer.headers)
+            told = outcome(answer.status, answer.content, answer.headers)
+            # a gateway that keeps no account of ours relays somebody else's prices
+            return Ordered(told.ticket) if self._relays and isinstance(told, Ordered) else told
         except NEVER_SENT as error:
             return NotSent(f"{self._where} cannot be reached ({_cause(error)})")
         except Exception as error:  # noqa: BLE001  whatever else it is, the order may have arrived
@@ -197,7 +202,8 @@ class WireGateway:
                 f" {said(answer.content)}. The ticket stays open and is not ordered again; run again"
                 " to go on with it."
             )
-        return progress(self._json(answer))
+        told = progress(self._json(answer))
+        return replace(told, credits=None) if self._relays else told
 
     async def account(self) -> Account | None:
         """Return credits left and slots by model; None where the gateway does not tell."""

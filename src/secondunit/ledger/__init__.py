@@ -24,11 +24,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError
+from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError, UsageError
 from secondunit.ledger.database import Database
 from secondunit.ledger.records import Allowance, Evidence, Intent, Order
-from secondunit.ledger.rescue import Rescue
-from secondunit.ledger.tables import VERSION, begin
+from secondunit.ledger.rescue import Rescue, TicketLog
+from secondunit.ledger.tables import FREE, VERSION, are_kept, begin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,8 @@ __all__ = ["BLOCKING", "OPEN", "Allowance", "Evidence", "Intent", "Ledger", "Ord
 
 BLOCKING = ("intent", "doubt", "open", "made", "kept", "lost")
 OPEN = ("open", "made")
+TOLD = ("key", "film", "run", "shot", "gateway", "endpoint", "model", "request")
+REBUILT = "rebuilt"  # the run of orders that were taken from slates
 
 
 class Ledger:
@@ -47,8 +49,9 @@ class Ledger:
     def __init__(self, path: Path, daybook: Daybook | None = None) -> None:
         """Open the ledger at `path`, or begin it. Raises DiskTrouble, UsageError."""
         self.path = path
-        self._file = Database(path, VERSION, begin)
+        self._file = Database(path, VERSION, begin, are_kept)
         self._rescue = Rescue(path.with_name("rescue.jsonl"))
+        self._tickets = TicketLog(path.with_name("tickets.jsonl"))
         self._daybook = daybook
 
     def close(self) -> None:
@@ -59,11 +62,11 @@ class Ledger:
     def prepare(self) -> tuple[Order, ...]:
         """Make ready for a run, which holds the project: nothing of an earlier run is left hanging.
 
-        Tickets that were rescued are written down, intents of a dead run are put in doubt (and
-        returned), a copy is kept, and room is made for tickets on a disk that fills up.
+        Tickets that only the files beside it know are written down, intents of a dead run are put in
+        doubt (and returned), a copy is kept, and room is made for tickets on a disk that fills up.
         """
         with self._file.mapped():
-            self._take_rescued()
+            self._take_tickets()
             left = self._orders("WHERE state = 'intent'")
             doubts = tuple(
                 self.doubted(o, "the run ended while it was being ordered") for o in left
@@ -83,18 +86,17 @@ class Ledger:
         """
         with self._file.commit() as db:
             now = _now()
-            evidence = self._evidence(db, intent.gateway, intent.model, intent.credits, intent.made)
+            evidence = json.dumps(asdict(intent.evidence)) if intent.evidence else None
             facts = {
                 **asdict(intent), "request": json.dumps(intent.request), "state": "intent",
-                "ordered_at": now, "changed_at": now, "evidence": json.dumps(asdict(evidence)),
+                "ordered_at": now, "changed_at": now, "evidence": evidence,
                 "film_cap": allowance.film, "run_cap": allowance.run, "shot_cap": allowance.shot,
             }  # fmt: skip
-            del facts["credits"], facts["made"]
             try:
                 number = _insert(db, facts)
             except sqlite3.IntegrityError as error:
                 raise self._refusal(db, intent, allowance, str(error)) from None
-            if self._daybook is not None:
+            if self._daybook is not None and intent.gateway != FREE:
                 self._daybook.reserve(self._name(number, now), intent, allowance.day)
             return self._get(db, number)
 
@@ -104,10 +106,17 @@ class Ledger:
         Where the ledger cannot be written the ticket goes to the rescue file, from which the next
         run takes it; DiskTrouble says so.
         """
+        facts = _facts(order, ticket, estimate)
         try:
-            return self._move(order, "open", ticket=ticket, estimate=estimate)
-        except DiskTrouble as error:
-            raise self._rescued(order, ticket, estimate, error) from error
+            opened = self._move(order, "open", ticket=ticket, estimate=estimate)
+        except (DiskTrouble, UsageError) as error:
+            raise self._rescued(facts, error) from error
+        self._tickets.add(facts)
+        return opened
+
+    def found(self, order: Order) -> Order:
+        """Record that the gateway knows a lost ticket again."""
+        return self._move(order, "open")
 
     def unsent(self, order: Order, reason: str) -> Order:
         """Record that nothing left for the gateway, or that the account proves it was not taken."""
@@ -145,23 +154,20 @@ class Ledger:
 
     def restored(self, slate: dict[str, Any]) -> bool:
         """Write down a take that the store has and a lost ledger had; say whether it was missing."""
-        now = _now()
-        facts = {
-            name: str(slate.get(name) or "") for name in ("key", "film", "shot", "gateway", "model")
-        } | {
-            "run": "rebuilt", "endpoint": str(slate.get("endpoint") or ""),
-            "request": json.dumps(slate.get("request")), "state": "kept",
-            "ticket": slate.get("ticket"), "reserved": slate.get("credits_estimated") or 0,
-            "charged": slate.get("credits_charged"), "reason": "rebuilt from its slate",
-            "ordered_at": slate.get("ordered_at") or now, "changed_at": now,
+        known = self._orders(
+            "WHERE key = ? OR (gateway = ? AND ticket = ?)",
+            str(slate.get("key")), str(slate.get("gateway")), str(slate.get("ticket")),
+        )  # fmt: skip
+        if known or not isinstance(slate.get("ticket"), str):
+            return False
+        facts = {name: str(slate.get(name) or "") for name in TOLD} | {
+            "run": REBUILT, "request": json.dumps(slate.get("request")), "state": "kept",
+            "ticket": slate["ticket"], "reserved": _whole(slate.get("credits_estimated")) or 0,
+            "charged": _whole(slate.get("credits_charged")), "reason": "rebuilt from its slate",
+            "ordered_at": _time(slate.get("ordered_at")), "changed_at": _now(),
         }  # fmt: skip
-        try:
-            with self._file.commit() as db:
-                _insert(db, facts)
-        except DiskTrouble as error:
-            if isinstance(error.__cause__, sqlite3.IntegrityError):
-                return False  # it is there already, or it never had a ticket
-            raise
+        with self._file.commit() as db:
+            _insert(db, facts)
         return True
 
     # --- reading ------------------------------------------------------------------------------
@@ -184,36 +190,43 @@ class Ledger:
         """Return every order at a gateway, of all films, oldest first."""
         return self._orders("WHERE gateway = ?", gateway)
 
+    def on_order(self) -> tuple[Order, ...]:
+        """Return the orders whose tickets are open, of all films and gateways."""
+        return self._orders("WHERE state IN ('open', 'made')")
+
     def spent(self, gateway: str, *, film: str | None = None, run: str | None = None) -> int:
         """Return the credits that count as spent at a gateway, those in flight and in doubt too."""
         with self._file.reading() as db:
             return _sum(db, gateway, film=film, run=run)
 
-    def evidence(
-        self, order: Order, credits_: int | None = None, made: int | None = None
-    ) -> Evidence:
-        """Return the evidence of now, as it was written for `order`; the order itself not counted."""
+    def evidence(self, gateway: str, model: str, *, without: Order | None = None) -> Evidence:
+        """Return what is booked and placed by now, leaving out one order.
+
+        What a rebuilt ledger took from slates was paid for long before, and is left out too.
+        """
+        left_out = without.id if without else None
         with self._file.reading() as db:
-            return self._evidence(db, order.gateway, order.model, credits_, made, without=order)
+            booked, placed = db.execute(
+                "SELECT coalesce(sum(cost), 0),"
+                " count(*) FILTER (WHERE model = ? AND state NOT IN ('unsent', 'rejected'))"
+                " FROM orders WHERE gateway = ? AND id IS NOT ? AND run != ?",
+                (model, gateway, left_out, REBUILT),
+            ).fetchone()
+        return Evidence(booked=int(booked), placed=int(placed))
+
+    def changed_since(self, order: Order) -> tuple[Order, ...]:
+        """Return the other orders at a gateway of which anything was written after `order` was."""
+        return self._orders(
+            "WHERE gateway = ? AND id != ? AND id IN (SELECT order_id FROM history WHERE id >"
+            " (SELECT min(id) FROM history WHERE order_id = ?))",
+            order.gateway, order.id, order.id,
+        )  # fmt: skip
+
+    def is_empty(self) -> bool:
+        """Say whether nothing was ever written here."""
+        return not self._changes()
 
     # --- inside -------------------------------------------------------------------------------
-
-    def _evidence(
-        self,
-        db: sqlite3.Connection,
-        gateway: str,
-        model: str,
-        credits_: int | None,
-        made: int | None,
-        without: Order | None = None,
-    ) -> Evidence:
-        placed = db.execute(
-            "SELECT count(*) FROM orders WHERE gateway = ? AND model = ? AND id IS NOT ?"
-            " AND state NOT IN ('unsent', 'rejected')",
-            (gateway, model, without.id if without else None),
-        ).fetchone()[0]
-        booked = _sum(db, gateway) - (without.cost if without else 0)
-        return Evidence(credits_, made, booked, int(placed))
 
     def _changes(self) -> int:
         with self._file.reading() as db:
@@ -235,37 +248,56 @@ class Ledger:
                 f"{intent.shot} is already on order; it is not ordered twice. Run again."
             )
         limit, scope, words = where[cause]
-        spent = _sum(db, intent.gateway, **scope)
+        spent = _sum(db, None, **scope)
         return OverBudget(
             f"{intent.shot} may cost {intent.reserved} credits, {spent} are spent or"
             f" reserved, and {words} {limit}. It was not ordered. Raise the cap, or shoot less."
         )
 
-    def _rescued(
-        self, order: Order, ticket: str, estimate: int | None, error: DiskTrouble
-    ) -> DiskTrouble:
-        facts = {"order": order.id, "key": order.key, "ticket": ticket, "estimate": estimate}
+    def _rescued(self, facts: dict[str, Any], error: SecondUnitError) -> DiskTrouble:
+        shot, ticket = facts["shot"], facts["ticket"]
         try:
             self._rescue.write(facts)
         except OSError:
             return DiskTrouble(
-                f"RESCUE shot={order.shot!r} ticket={ticket}: it was ordered and its ticket could"
+                f"RESCUE shot={shot!r} ticket={ticket}: it was ordered and its ticket could"
                 f" not be written down anywhere. Note it, make room, then run `secondunit settle"
-                f" FILE {order.shot!r} --attach {ticket}`. {error}"
+                f" FILE {shot!r} --attach {ticket}`. {error}"
             )
         return DiskTrouble(
-            f"{order.shot} was ordered; its ticket {ticket} is in {self._rescue.path}, because the"
-            " ledger could not be written. Make room, then run again: it is taken from there."
+            f"{shot} was ordered; its ticket {ticket} is in {self._rescue.path}, because the"
+            f" ledger could not be written. It is taken from there by the next run. {error}"
         )
 
-    def _take_rescued(self) -> None:
-        lines = self._rescue.lines()
-        for line in lines:
-            found = self._orders("WHERE id = ? AND key = ?", line.get("order"), line.get("key"))
-            if found and found[0].state in {"intent", "doubt"}:
-                self._move(found[0], "open", ticket=line["ticket"], estimate=line["estimate"])
-        if lines:
+    def _take_tickets(self) -> None:
+        """Take over the tickets that only the files beside the ledger know: none is ever dropped."""
+        rescued = self._rescue.lines()
+        # the newest first: where a take was ordered twice, the first order had failed
+        for line in reversed((*self._tickets.lines(), *rescued)):
+            if {type(line.get(name)) for name in ("key", "gateway", "ticket")} == {str}:
+                self._take_ticket(line)
+        if rescued:
+            for line in rescued:
+                self._tickets.add(line)
             self._rescue.clear()
+
+    def _take_ticket(self, line: dict[str, Any]) -> None:
+        ticket = line["ticket"]
+        if self._orders("WHERE gateway = ? AND ticket = ?", line["gateway"], ticket):
+            return
+        standing = self.blocking(line["key"])
+        if standing is not None and standing.state in {"intent", "doubt"}:
+            self._move(standing, "open", ticket=ticket, estimate=_whole(line.get("estimate")))
+            return
+        now = _now()
+        facts = {name: str(line.get(name) or "") for name in TOLD} | {
+            "ticket": ticket, "reserved": _whole(line.get("reserved")) or 0,
+            "estimate": _whole(line.get("estimate")), "ordered_at": _time(line.get("ordered_at")),
+            "changed_at": now, "state": "open" if standing is None else "abandoned",
+            "reason": "its ticket was found beside the ledger",
+        }  # fmt: skip
+        with self._file.commit() as db:
+            _insert(db, facts)
 
     def _move(self, order: Order, state: str, **facts: Any) -> Order:
         facts = {k: v for k, v in facts.items() if v is not None}
@@ -321,14 +353,33 @@ def _note(db: sqlite3.Connection, order: int, state: str, reason: str) -> None:
     )
 
 
-def _sum(db: sqlite3.Connection, gateway: str, **scope: str | None) -> int:
+def _sum(db: sqlite3.Connection, gateway: str | None, **scope: str | None) -> int:
+    """Add up what counts as spent; without a `gateway`, at all that cost money."""
     wanted = {name: value for name, value in scope.items() if value is not None}
     also = "".join(f" AND {name} = ?" for name in wanted)
+    which = "gateway != ?" if gateway is None else "gateway = ?"
     total = db.execute(
-        f"SELECT coalesce(sum(cost), 0) FROM orders WHERE gateway = ?{also}",  # noqa: S608  our own names
-        (gateway, *wanted.values()),
+        f"SELECT coalesce(sum(cost), 0) FROM orders WHERE {which}{also}",  # noqa: S608  our own names
+        (gateway or FREE, *wanted.values()),
     ).fetchone()[0]
     return int(total)
+
+
+def _facts(order: Order, ticket: str, estimate: int | None) -> dict[str, Any]:
+    """Return what has to be known of an order that has a ticket, as a line outside of the ledger."""
+    names = (*TOLD, "reserved", "ordered_at")
+    return {name: getattr(order, name) for name in names} | {"ticket": ticket, "estimate": estimate}
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _time(value: Any) -> str:
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC).isoformat(timespec="milliseconds")
+    except (TypeError, ValueError):
+        return _now()
 
 
 def _misfit(order: Order, cause: str, ticket: str | None) -> SecondUnitError:

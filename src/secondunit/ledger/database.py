@@ -30,11 +30,17 @@ COMMIT; PRAGMA wal_checkpoint(RESTART);
 class Database:
     """One SQLite file. Safe to use from several threads; every trouble is a sentence."""
 
-    def __init__(self, path: Path, version: int, begin: Callable[[sqlite3.Connection, int], None]):
+    def __init__(
+        self,
+        path: Path,
+        version: int,
+        begin: Callable[[sqlite3.Connection, int], None],
+        sound: Callable[[sqlite3.Connection], bool] = lambda _: True,
+    ) -> None:
         """Open the file at `path`, or begin it.
 
-        `begin` brings the tables from the version it is given (0: a new file) to `version`.
-        Raises DiskTrouble, UsageError.
+        `begin` brings the tables from the version it is given (0: a new file) to `version`, and
+        `sound` says whether they are as it leaves them. Raises DiskTrouble, UsageError.
         """
         self.path = path
         self._lock = threading.RLock()
@@ -44,6 +50,8 @@ class Database:
             undo.callback(self._db.close)
             self._db.row_factory = sqlite3.Row
             self._prepare(version, begin)
+            if not sound(self._db):
+                raise self._damaged()
             undo.pop_all()
 
     def close(self) -> None:
@@ -71,6 +79,7 @@ class Database:
                 self._db.execute("VACUUM INTO ?", (str(part),))
                 sync(part)
                 part.replace(copy)
+                sync(copy.parent)
             finally:  # half a copy would be taken for a whole one
                 part.unlink(missing_ok=True)
             for old in copies_of(self.path)[:-BACKUPS]:
@@ -152,9 +161,9 @@ class Database:
 
     def _damaged(self) -> UsageError:
         return UsageError(
-            f"{self.path} is damaged and is the only record of what was bought. Restore it from a"
-            f" copy, or move it away and run `secondunit rebuild FILE`.{newest_copy(self.path)}"
-            " Nothing was ordered."
+            f"{self.path} is damaged and is the only record of what was bought. Put a copy in its"
+            " place, without the -wal and -shm files beside it, or move all of them away and run"
+            f" `secondunit rebuild FILE`.{newest_copy(self.path)} Nothing was ordered."
         )
 
 

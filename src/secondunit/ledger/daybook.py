@@ -1,4 +1,4 @@
-"""The daybook: what all of a user's projects may spend at a paid gateway within 24 hours.
+"""The daybook: what all of a user's projects may spend at paid gateways within 24 hours.
 
 It belongs to the user and not to a project, so that no shot list from elsewhere can raise it. It
 knows of the orders that were placed while a day's cap was set.
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS orders (
 GUARD = f"""
 CREATE TRIGGER IF NOT EXISTS within_day_cap BEFORE INSERT ON orders
 WHEN NEW.cap < NEW.credits + (SELECT coalesce(sum(credits), 0) FROM orders
-    WHERE gateway = NEW.gateway AND at > NEW.at - {DAY})
+    WHERE at > NEW.at - {DAY})
 BEGIN SELECT RAISE(ABORT, 'cap of day'); END
 """  # noqa: S608  a number of our own
 
@@ -56,8 +56,7 @@ class Daybook:
                 )
             except sqlite3.IntegrityError:
                 spent = db.execute(
-                    "SELECT coalesce(sum(credits), 0) FROM orders WHERE gateway = ? AND at > ?",
-                    (intent.gateway, now - DAY),
+                    "SELECT coalesce(sum(credits), 0) FROM orders WHERE at > ?", (now - DAY,)
                 ).fetchone()[0]
                 raise OverBudget(
                     f"{intent.shot} may cost {intent.reserved} credits, {spent} were spent or"

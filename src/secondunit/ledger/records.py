@@ -12,13 +12,14 @@ class Evidence:
 
     `credits` it held and `made`, how often the model was ordered within 24 hours, as the gateway
     says them (None: it does not); `booked` and `placed`, the credits and orders of the model in
-    this ledger until then.
+    this ledger until then; `account` is a name for the account that was asked.
     """
 
     credits: int | None = None
     made: int | None = None
     booked: int = 0
     placed: int = 0
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Allowance:
 class Intent:
     """What is about to be ordered: everything that is known before the first byte is sent.
 
-    `credits` and `made` are the account's word of a moment ago; see Evidence.
+    `evidence` is how things stood a moment before.
     """
 
     key: str
@@ -77,5 +78,4 @@ class Intent:
     model: str
     request: Any
     reserved: int
-    credits: int | None = None
-    made: int | None = None
+    evidence: Evidence | None = None

@@ -1,4 +1,4 @@
-"""The rescue file: room set aside beforehand, where a ticket still fits when the ledger fails."""
+"""Tickets outside of the ledger: for when it cannot be written, and for when it is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOM = 65_536  # bytes; a line has some 400
 
 
 class Rescue:
-    """Lines of JSON in a file whose blocks are on the disk before a run begins."""
+    """Room set aside beforehand, where a ticket still fits when the ledger fails."""
 
     def __init__(self, path: Path) -> None:
         """Use the file at `path`; nothing is touched before `prepare`."""
@@ -49,16 +49,8 @@ class Rescue:
         self._end += len(line)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what was written and not yet cleared; half a line, left by a crash, is skipped."""
-        try:
-            text = self.path.read_bytes()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in text.rstrip(b"\0").splitlines():
-            with suppress(ValueError):
-                found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict)]
+        """Return what was written and not yet cleared."""
+        return _lines(self.path)
 
     def clear(self) -> None:
         """Forget all lines, once the ledger has them. Raises OSError."""
@@ -73,3 +65,39 @@ class Rescue:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+class TicketLog:
+    """Every ticket once more, a line each: what a lost ledger had on order is known from here."""
+
+    def __init__(self, path: Path) -> None:
+        """Use the file at `path`."""
+        self.path = path
+
+    def add(self, facts: dict[str, Any]) -> None:
+        """Write one line; it is a second copy, so nothing is raised where that fails."""
+        with suppress(OSError):
+            handle = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+            try:
+                os.write(handle, b"%b\n" % json.dumps(facts).encode())
+            finally:
+                os.close(handle)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return all lines, oldest first."""
+        return _lines(self.path)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Read lines of JSON; half a line, left by a crash, is skipped. Raises OSError."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in text.rstrip(b"\0").splitlines():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return [line for line in found if isinstance(line, dict)]

@@ -126,8 +126,8 @@ def _credits(value: str) -> str:
 def money(value: float | str, *, up: bool = False) -> int | None:
     """Return an amount in whole credits ($0.01 each); None if it is not an amount.
 
-    What may be spent is rounded down, a price `up`. A bare number means credits, the smaller of the two readings, so that a misunderstanding stops
-    a run instead of paying for it.
+    What may be spent is rounded down, a price `up`. A bare number means credits, the smaller of the
+    two readings, so that a misunderstanding stops a run instead of paying for it.
     """
     whole = ceil if up else int
     if isinstance(value, int | float):

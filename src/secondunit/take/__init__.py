@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from secondunit.errors import (
@@ -81,6 +82,9 @@ class Unit:
         self.allowance = allowance or Allowance()
         self.pace = Pace.to(slow=gateway.slow)
         self.inputs = Inputs(plan, gateway, store, watcher)
+        self._turn = asyncio.Lock()
+        self._tries: Counter[str] = Counter()
+        self._sheds: Counter[str] = Counter()
         self._stops: dict[str, SecondUnitError] = {}
         if stop:
             self._stops[ALL] = OverBudget(stop)
@@ -108,16 +112,20 @@ class Unit:
             return await self._taken(step, step.request, order)
         except ShotError as error:
             error.shot = error.shot or step.shot
-            self._judge(step, error)
             raise
 
     async def _taken(self, step: Step, request: Request, order: Order | None) -> Take:
         async with self._slots.taken(
             step.model, rolling=order is not None, waits=lambda: self._wait_for_slot(step)
         ):
-            order = self._resumed(order) if order else await self._order(step, request)
-            take = await self._home.bring(step, order, self._line, self.pace)
+            order = await (self._resumed(order) if order else self._order(step, request))
+            try:
+                take = await self._home.bring(step, order, self._line, self.pace)
+            except Refused:
+                self._count_refusal(step)
+                raise
         self._tally.came_back()
+        self._see_price(step, order, take.slate.get("credits_charged"))
         return take
 
     @property
@@ -130,11 +138,14 @@ class Unit:
     def _wait_for_slot(self, step: Step) -> None:
         self.watcher.saw(step.shot, "waiting", f"for a free slot of {step.model}")
 
-    def _resumed(self, order: Order) -> Order:
+    async def _resumed(self, order: Order) -> Order:
         if order.state in {"doubt", "intent"}:
             raise in_doubt(order, self.plan.file)
         if order.state == "lost":
-            raise lost(order, self.plan.file)
+            found = await self._home.found(order)
+            if found is None:
+                raise lost(order, self.plan.file)
+            order = found
         self.watcher.saw(order.shot, "queued", f"goes on with ticket {order.ticket}")
         return order
 
@@ -143,6 +154,10 @@ class Unit:
     async def _order(self, step: Step, request: Request) -> Order:
         self._check_stops(step)
         self._check_allowed_again(step)
+        if self._tries[step.key] >= CREATE_TRIES or self._sheds[step.key] > 1:
+            raise ShotError(
+                f"{step.shot} could not be ordered in this run. Nothing was ordered. Run again later."
+            )
         price = self._price(step)
         body = await self.inputs.body(step, request)
         intent = Intent(
@@ -150,9 +165,8 @@ class Unit:
             gateway=self.gateway.name, endpoint=request.endpoint, model=request.model,
             request=request.told(), reserved=price,
         )  # fmt: skip
-        attempt = sheds = 0
         while True:
-            attempt += 1
+            self._tries[step.key] += 1
             order, outcome = await self._placed(step, intent, body)
             match outcome:
                 case Ordered():
@@ -163,51 +177,60 @@ class Unit:
                     raise in_doubt(order, self.plan.file)
                 case Rejected():
                     raise self._rejected(step, outcome)
-                case _:  # certainly not sent
-                    sheds += outcome.shed
-                    self._line.failed(step.shot, outcome.reason)
-                    if attempt == CREATE_TRIES or sheds > 1 or not self._line.may_retry():
-                        kind = Throttled if outcome.busy else Unreachable
-                        raise kind(
-                            f"{step.shot} could not be ordered: {outcome.reason}. Nothing was ordered."
-                        )
+                case _:
+                    self._check_tries(step, outcome)
             self.watcher.saw(step.shot, "waiting", outcome.reason)
-            await asyncio.sleep(self.pace.backoff(attempt, outcome.wait))
+            await asyncio.sleep(self.pace.backoff(self._tries[step.key], outcome.wait))
+
+    def _check_tries(self, step: Step, outcome: NotSent) -> None:
+        """See whether what was certainly not sent may be tried once more. Raises ShotError."""
+        self._sheds[step.key] += outcome.shed
+        self._line.failed(step.shot, outcome.reason)
+        over = self._tries[step.key] >= CREATE_TRIES or self._sheds[step.key] > 1
+        if over or not self._line.may_retry():
+            kind = Throttled if outcome.busy else Unreachable
+            raise kind(f"{step.shot} could not be ordered: {outcome.reason}. Nothing was ordered.")
 
     async def _placed(self, step: Step, intent: Intent, body: Mapping[str, Any]) -> Any:
-        """Place an order when the line is up and nothing has stopped it meanwhile."""
+        """Place an order when the line is up and nothing has stopped it meanwhile.
+
+        One after the other: what one order brings to light may stop all that follow.
+        """
         try:
             await self._line.up(self.pace.outage)
         except Unreachable as error:
             raise Unreachable(f"{step.shot}: {error} Nothing was ordered.") from None
-        self._check_stops(step)
-        self.watcher.saw(step.shot, "ordering", step.model)
-        try:
-            return await self.lane.order(self.gateway, intent, body, self.allowance)
-        except UsageError as error:  # the key was refused; it will be for all
-            self._stops.setdefault(ALL, error)
-            raise
+        async with self._turn:
+            self._check_stops(step)
+            self.watcher.saw(step.shot, "ordering", step.model)
+            try:
+                order, outcome = await self.lane.order(self.gateway, intent, body, self.allowance)
+            except UsageError as error:  # the key was refused; it will be for all
+                self._stops.setdefault(ALL, error)
+                raise
+            if isinstance(outcome, Rejected):
+                self._note_refusal(step, outcome)
+            elif order is not None:
+                self._see_price(step, order, order.estimate)
+        return order, outcome
 
     def _ordered(self, step: Step, order: Order) -> Order:
         self._line.worked()
         self.watcher.saw(step.shot, "queued", f"ticket {order.ticket}")
-        asked = order.estimate or 0
-        if not self.gateway.free and asked > DEARER * order.reserved:
-            self._stops.setdefault(step.model, OverBudget(
-                f"{order.gateway} asks {asked} credits for {order.shot} on {step.model}, where"
-                f" {order.reserved} were expected, so no more of it is ordered. If that is the"
-                f' price now, state it in your settings (`[prices]` "{order.gateway}.{step.model}")'
-            ))  # fmt: skip
         return order
 
-    def _rejected(self, step: Step, outcome: Rejected) -> OverBudget | Refused:
+    def _note_refusal(self, step: Step, outcome: Rejected) -> None:
+        """Note what holds for the orders that would follow, too."""
         if outcome.money:
-            self._stops[ALL] = OverBudget(outcome.reason)
+            self._stops.setdefault(ALL, OverBudget(outcome.reason))
         if outcome.status == UNAUTHORIZED:
             self._stops.setdefault(ALL, UsageError(outcome.reason))
         if outcome.daily:
             when = come_back_at(self.ledger.of_gateway(self.gateway.name), step.model)
-            self._stops[step.model] = OverBudget(f"{outcome.reason}; come back {when}")
+            self._stops.setdefault(step.model, OverBudget(f"{outcome.reason}; come back {when}"))
+
+    def _rejected(self, step: Step, outcome: Rejected) -> OverBudget | Refused:
+        if outcome.daily:
             return OverBudget(f"{step.shot} was not ordered: {self._stops[step.model]}.")
         return rejection(step, outcome.reason, money=outcome.money)
 
@@ -218,14 +241,22 @@ class Unit:
                 kind = Stopped if isinstance(stop, ShotError) else type(stop)
                 raise kind(f"{step.shot} was not ordered: {str(stop).rstrip('.')}.")
 
-    def _judge(self, step: Step, error: ShotError) -> None:
+    def _count_refusal(self, step: Step) -> None:
         """Count a shot that came to nothing; too many of them stop the orders, not the tickets."""
-        ended = self.ledger.of(step.key)
-        if not isinstance(error, Refused) or not ended or ended[-1].run != self.run:
-            return
-        why = self._tally.came_to_nothing(ended[-1], moderated=is_moderated(ended[-1]))
+        last = self.ledger.of(step.key)[-1]
+        why = self._tally.came_to_nothing(last, moderated=is_moderated(last))
         if why:
             self._stops.setdefault(ALL, Stopped(f"{why}. Look at them, then run again"))
+
+    def _see_price(self, step: Step, order: Order, asked: int | None) -> None:
+        """Stop the orders of a model that turns out dearer than the plan and its caps expect."""
+        if self.gateway.free or (asked or 0) <= DEARER * order.reserved:
+            return
+        self._stops.setdefault(step.model, OverBudget(
+            f"{order.gateway} asks {asked} credits for {order.shot} on {step.model}, where"
+            f" {order.reserved} were expected, so no more of it is ordered. If that is the"
+            f' price now, state it in your settings (`[prices]` "{order.gateway}.{step.model}")'
+        ))  # fmt: skip
 
     def _price(self, step: Step) -> int:
         if step.credits is None and not self.gateway.free:
@@ -247,7 +278,7 @@ class Unit:
         if not failed:
             return
         last = failed[-1]
-        allowed = attempts(last.failure_code, last.charged)
+        allowed = attempts(last)
         if last.state != "failed" or allowed == 1:
             raise held(last, self.plan.file)
         if len(failed) >= allowed:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from secondunit.errors import Unreachable
+from secondunit.errors import ShotError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,6 +42,7 @@ class Line:
         self._answers: deque[bool] = deque(maxlen=WINDOW)
         self._probing = asyncio.Lock()
         self._why = ""
+        self._refusal: UsageError | None = None
         self.tokens = TOKENS
         self.down = False
 
@@ -83,9 +84,14 @@ class Line:
             async with self._probing:
                 if not self.down:
                     return
+                if self._refusal:  # one answer about the key does for all
+                    raise self._refusal
                 try:
                     await self._probe()
-                except Unreachable:
+                except UsageError as error:
+                    self._refusal = error
+                    raise
+                except ShotError:  # whatever it answers, it is not well
                     attempt += 1
                     await asyncio.sleep(min(self._pace.calm, self._pace.backoff(attempt)))
                 else:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from secondunit.errors import SecondUnitError, ShotError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["not charged", "charged", "unknown"]
 LOOKS = 3
+DAY = 86_400.0
 
 
 def judge(price: int, then: Evidence | None, now: Evidence) -> Verdict:
@@ -31,11 +34,13 @@ def judge(price: int, then: Evidence | None, now: Evidence) -> Verdict:
 
     `booked` and `placed` of both leave the order itself out: what they differ by is explained.
     """
-    if then is None or None in (then.credits, then.made, now.credits, now.made):
+    if then is None or then.account != now.account:
+        return "unknown"
+    if None in (then.credits, then.made, now.credits, now.made):
         return "unknown"
     missing = _less(then.credits, now.credits) - (now.booked - then.booked)
     more = _less(now.made, then.made) - (now.placed - then.placed)
-    if missing == 0 and more <= 0 and price > 0:
+    if missing == 0 and more == 0 and price > 0:
         return "not charged"
     if more >= 1 or (price > 0 and missing >= price):
         return "charged"
@@ -58,6 +63,7 @@ async def reconcile(
     if not doubts or shared:
         return tuple((order, "unknown") for order in doubts)
     try:
+        await _ripen(gateway, ledger, doubts, pace)
         # first the account, then the tickets: a refund in between makes the account look charged
         account = await _steady(gateway, pace)
         await _tell_ended(gateway, ledger)
@@ -66,35 +72,53 @@ async def reconcile(
     found: list[tuple[Order, Verdict]] = []
     for order in doubts:
         proved = all(verdict == "not charged" for _, verdict in found)
-        now = now_of(order, ledger, account) if account else None
-        known = proved and not _unexplained(order, ledger.of_gateway(order.gateway))
-        verdict = judge(order.reserved, order.evidence, now) if now and known else "unknown"
+        verdict = _verdict(order, gateway, ledger, account) if proved else "unknown"
         found.append((order, verdict))
         if verdict == "not charged":
             ledger.unsent(order, "the account shows that it was not charged")
         else:
+            now = now_of(order, gateway, ledger, account) if account else None
             ledger.doubted(order, _told(order, verdict, now))
     return tuple(found)
 
 
-def now_of(order: Order, ledger: Ledger, account: Account) -> Evidence:
+async def _ripen(gateway: Gateway, ledger: Ledger, doubts: Sequence[Order], pace: Pace) -> None:
+    """Wait until an order that the account does not show yet could not be under way any more."""
+    wait = max(pace.ripe - _age(order) for order in doubts)
+    if wait <= 0:
+        return
+    account = await gateway.account()
+    if any(_verdict(order, gateway, ledger, account) == "not charged" for order in doubts):
+        await asyncio.sleep(min(wait, pace.ripe))
+
+
+def _age(order: Order) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(order.ordered_at)).total_seconds()
+
+
+def _verdict(order: Order, gateway: Gateway, ledger: Ledger, account: Account | None) -> Verdict:
+    """Judge one order; what the gateway counted has run out of its window after a day."""
+    if account is None or _unexplained(ledger.changed_since(order)) or _age(order) > DAY:
+        return "unknown"
+    return judge(order.reserved, order.evidence, now_of(order, gateway, ledger, account))
+
+
+def now_of(order: Order, gateway: Gateway, ledger: Ledger, account: Account) -> Evidence:
     """Return what is known of the account now, to be held against the evidence of `order`."""
-    return ledger.evidence(order, account.credits, count(account, order.model))
+    books = ledger.evidence(order.gateway, order.model, without=order)
+    return told(books, gateway, account, order.model)
 
 
-def count(account: Account, model: str) -> int | None:
-    """Return how often a model was ordered in 24 hours; None where the account does not count."""
-    return None if account.made is None else account.made.get(model, 0)
+def told(books: Evidence, gateway: Gateway, account: Account, model: str) -> Evidence:
+    """Return the books with what the account says beside them."""
+    made = None if account.made is None else account.made.get(model, 0)
+    return replace(books, credits=account.credits, made=made, account=gateway.account_name)
 
 
-def _unexplained(order: Order, orders: Sequence[Order]) -> bool:
+def _unexplained(others: Sequence[Order]) -> bool:
     """Say whether another order ended since, and the gateway did not say what it cost."""
-    return any(
-        o.charged is None
-        and o.changed_at >= order.ordered_at
-        and o.state in {"failed", "cancelled", "lost", "abandoned", "made", "kept"}
-        for o in orders
-    )
+    ended = {"failed", "cancelled", "lost", "abandoned", "replaced", "made", "kept"}
+    return any(o.charged is None and o.state in ended for o in others)
 
 
 async def _steady(gateway: Gateway, pace: Pace) -> Account | None:
@@ -150,14 +174,12 @@ def by_account(order: Order, before: Account | None, after: Account | None) -> i
 
 def shed(gateway: Gateway, ledger: Ledger, order: Order) -> bool:
     """Say whether an order answered with “too busy” provably left no trace. Blocks."""
-    looks = []
     for wait in (0.0, Pace.to(slow=gateway.slow).settle):
         time.sleep(wait)
         try:
             account = gateway.evidence()
         except SecondUnitError:
             return False
-        looks.append(
-            account and judge(order.reserved, order.evidence, now_of(order, ledger, account))
-        )
-    return looks == ["not charged"] * 2
+        if _verdict(order, gateway, ledger, account) != "not charged":
+            return False
+    return True

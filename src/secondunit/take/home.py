@@ -25,6 +25,7 @@ SPOILED_TRIES = 3
 FRESH_URLS = 5
 EMPTY_TRIES = 5
 STAGES: dict[str, Stage] = {"PENDING": "queued", "THROTTLED": "throttled", "RUNNING": "rolling"}
+LOST = frozenset({"FAILED", "CANCELLED"})
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 
@@ -45,6 +46,11 @@ class Homeward:
     async def bring(self, step: Step, order: Order, line: Line, pace: Pace) -> Take:
         """Return the take that an open order becomes. Raises ShotError, UsageError, DiskTrouble."""
         return await _Journey(self, step, order, line, pace).take()
+
+    async def found(self, order: Order) -> Order | None:
+        """Ask once more for a lost ticket; the order is open again where the gateway knows it."""
+        said = await self.poll(order.ticket or "")
+        return None if said is None or said.state in LOST else self.ledger.found(order)
 
     async def poll(self, ticket: str) -> Progress | None:
         """Ask for a ticket; once the key was refused nobody asks again. Raises UsageError."""
@@ -152,12 +158,15 @@ class _Journey:
             reason = "cancelled at the gateway"
             ended = self.ledger.ended(self.order, "cancelled", reason, charged=said.credits)
             return held(ended, self.home.plan.file)
+        if self.order.state != "open":  # it was a success before: a person has to look at that
+            reason = f"it was finished and now it is said to have failed: {said.failure}"
+            return lost(self.ledger.ended(self.order, "lost", reason), self.home.plan.file)
         ended = self.ledger.ended(
             self.order, "failed", said.failure or "no reason given",
             charged=said.credits, code=said.failure_code,
         )  # fmt: skip
         failed = sum(o.state == "failed" for o in self.ledger.of(self.step.key))
-        if failed < attempts(ended.failure_code, ended.charged):
+        if failed < attempts(ended):
             return Broken(
                 f"{ended.shot}: {ended.reason} ({said.failure_code or 'no code'}).",
                 ticket=ended.ticket or "",

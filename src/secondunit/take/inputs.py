@@ -6,20 +6,21 @@ import asyncio
 import base64
 import hashlib
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
 from secondunit.catalog import fits_inline
+from secondunit.durable import opened_regular
 from secondunit.errors import ShotError, UsageError
 from secondunit.plan import File, Link, Made, fill
 from secondunit.plan.assets import BadAsset
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from secondunit.plan import Input, Plan, Request, Step
     from secondunit.ports import Gateway, Watcher
-    from secondunit.store import Store
+    from secondunit.store import Store, Take
 
 LENT = 23 * 3600.0  # seconds; an upload is good for 24 hours (runwayml 5.24.0, uploads)
 MIME = {".png": "image/png", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -65,27 +66,40 @@ class Inputs:
                 return given.asset.data(), given.asset.path.name, given.asset.mime
             except (BadAsset, OSError) as error:
                 raise UsageError(f"{error} Nothing was ordered for this shot.") from None
-        path = self._made(given)
         try:
-            return path.read_bytes(), path.name, MIME.get(path.suffix, "video/mp4")
+            return self._made(given)
         except OSError as error:
             raise UsageError(
-                f"{path} cannot be read ({error.strerror}). Nothing was ordered for this shot."
+                f"What {self.plan.step(given.key).shot} made cannot be read ({error.strerror})."
+                " Nothing was ordered for this shot."
             ) from None
 
-    def _made(self, given: Made) -> Path:
-        """Return the file that another step made, or the frame of it that is wanted."""
+    def _made(self, given: Made) -> tuple[bytes, str, str]:
+        """Read what another step made, or the frame of it that is wanted, as it was verified."""
         step = self.plan.step(given.key)
         take = None if step.own else self.store.get(given.key)
         if step.own is None and take is None:
             raise ShotError(f"{step.shot} is not in the store any more. Run again.")
         clip = take.path if take else step.own.path  # type: ignore[union-attr]  # one of the two is there
         if given.part in {"clip", "still"}:
-            return clip
-        frame = self.store.incoming(given.key, f"{given.part}.png")
-        if not frame.exists():
+            data = _unchanged(take) if take else step.own.data()  # type: ignore[union-attr]  # the same
+            return data, clip.name, MIME.get(clip.suffix, "video/mp4")
+        # taken anew each time: a frame left in a file could be anybody's
+        with TemporaryDirectory(
+            prefix=".frame-", dir=self.store.incoming(given.key, "").parent
+        ) as at:
+            frame = Path(at) / f"{given.part}.png"
             if given.part == "last":
                 media.last_frame(clip, frame)
             else:
                 media.frame_at(clip, 0, frame)
-        return frame
+            return frame.read_bytes(), frame.name, "image/png"
+
+
+def _unchanged(take: Take) -> bytes:
+    """Read a take's file, and see that it still is what was kept. Raises OSError, ShotError."""
+    with opened_regular(take.path, follow=False) as file:
+        data = file.read()
+    if hashlib.sha256(data).hexdigest() != take.sha256:
+        raise ShotError(f"{take.path} changed while it was read. Nothing was ordered. Run again.")
+    return data

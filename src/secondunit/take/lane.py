@@ -62,6 +62,7 @@ class Lane:
     def _place(
         self, gateway: Gateway, intent: Intent, body: Mapping[str, Any], allowance: Allowance
     ) -> tuple[Order | None, Outcome]:
+        books = self._ledger.evidence(gateway.name, intent.model)  # first: see `judge`
         try:
             account = gateway.evidence()
         except Unreachable as error:
@@ -69,11 +70,10 @@ class Lane:
         if account is not None:
             if refusal := _forbidden(account, intent):
                 return None, refusal
-            made = evidence.count(account, intent.model)
-            intent = replace(intent, credits=account.credits, made=made)
+            books = evidence.told(books, gateway, account, intent.model)
         if self._closing:
             return None, NotSent("the run was stopped")
-        order = self._ledger.intend(intent, allowance)
+        order = self._ledger.intend(replace(intent, evidence=books), allowance)
         outcome = gateway.create(intent.endpoint, body, shot=intent.shot)
         if isinstance(outcome, Doubtful) and outcome.shed:
             outcome = self._shed(gateway, order, outcome)
@@ -110,7 +110,7 @@ def _forbidden(account: Account, intent: Intent) -> Rejected | None:
             f" need {intent.reserved}",
             money=True,
         )
-    made, most = evidence.count(account, intent.model), account.daily.get(intent.model)
-    if made is not None and most is not None and made >= most:
+    made, most = (account.made or {}).get(intent.model, 0), account.daily.get(intent.model)
+    if most is not None and made >= most:
         return Rejected(f"{made} of {most} {intent.model} of the day are used up", daily=True)
     return None

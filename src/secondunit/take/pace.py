@@ -15,7 +15,8 @@ class Pace:
     before it counts as gone, `outage` how long the gateway may be silent before a run leaves its
     tickets open and ends; `retry` the first wait after a failure and `calm` the longest while the
     gateway fails for everybody; `again` the waits of Prefect's retries; `settle` between two looks
-    at the account, whose figures may lag (by how much is not published).
+    at the account, whose figures may lag (by how much is not published), `ripe` the age from which
+    an order that the account does not show cannot be under way any more.
     """
 
     poll: float = 5.0
@@ -25,6 +26,7 @@ class Pace:
     calm: float = 60.0
     again: tuple[float, ...] = (20.0, 60.0)
     settle: float = 20.0
+    ripe: float = 200.0
 
     @classmethod
     def to(cls, *, slow: bool) -> Pace:
@@ -34,7 +36,7 @@ class Pace:
             if slow
             else cls(
                 poll=0.25, unknown=5.0, outage=60.0, retry=0.1, calm=2.0, again=(0.5, 1.0),
-                settle=0.3,
+                settle=0.3, ripe=1.0,
             )
         )  # fmt: skip
 
