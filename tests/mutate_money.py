@@ -12,11 +12,11 @@ folder that is printed shows one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +43,7 @@ pytest_add_cli_args = ["-n", "0", "-x", "-p", "no:cacheprovider", "--deselect",
 also_copy = ["specs", "flows", "examples", "README.md", "LICENSE"]
 """
 LEFT = ("src", "tests", "specs", "flows", "examples", "pyproject.toml", "README.md", "LICENSE")
+SQL = r"\b(select|insert|update|delete|pragma|where|from|order by)\b"
 DEAD = {"killed", "timeout", "segfault"}
 
 
@@ -50,11 +51,13 @@ def main(wanted: list[str], step: int) -> None:
     """Mutate one module after the other, each against its own tests."""
     for module, tests in KILLERS.items():
         if not wanted or module.split("/")[-1] in wanted or module in wanted:
-            _tell(module, _mutated(module, tests, step))
+            folder = _copied(module, tests)
+            print(f"{module}: in {folder}", flush=True)
+            _tell(module, folder, _mutated(folder, step))
 
 
-def _mutated(module: str, tests: tuple[str, ...], step: int) -> list[tuple[str, str]]:
-    """Return name and fate of the mutants of a module."""
+def _copied(module: str, tests: tuple[str, ...]) -> Path:
+    """Copy the project, because mutmut writes beside it what it makes."""
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
     for name in LEFT:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -63,7 +66,11 @@ def _mutated(module: str, tests: tuple[str, ...], step: int) -> list[tuple[str, 
         page.write(SETTINGS.format(
             modules=[f"src/secondunit/{module}.py"], tests=[f"tests/test_{t}.py" for t in tests]
         ))  # fmt: skip
-    print(f"{module}: in {folder}", flush=True)
+    return folder
+
+
+def _mutated(folder: Path, step: int) -> list[tuple[str, str]]:
+    """Return name and fate of the mutants."""
     run = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 2)]
     if step > 1:
         subprocess.run([*run, "none.such"], cwd=folder, capture_output=True, check=False)
@@ -81,12 +88,24 @@ def _results(folder: Path) -> list[tuple[str, str]]:
     return [(name, fate) for name, _, fate in lines]
 
 
-def _tell(module: str, fates: list[tuple[str, str]]) -> None:
-    count = Counter("killed" if fate in DEAD else fate for _, fate in fates)
-    share = 100 * count["killed"] / max(1, len(fates))
-    print(f"{module}: {count['killed']} of {len(fates)} killed, {share:.0f} %", flush=True)
-    for name, fate in fates:
-        if fate not in DEAD:
+def _same_sql(folder: Path, name: str) -> bool:
+    """Say whether a mutant only wrote SQL in other letters, which no test can tell."""
+    command = [sys.executable, "-m", "mutmut", "show", name]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    before, after = (
+        [line[1:].lower() for line in said.splitlines() if re.match(rf"[{sign}] ", line)]
+        for sign in ("-", "+")
+    )
+    return before == after and re.search(SQL, " ".join(before)) is not None
+
+
+def _tell(module: str, folder: Path, fates: list[tuple[str, str]]) -> None:
+    left = {name for name, fate in fates if fate not in DEAD and not _same_sql(folder, name)}
+    told = [(name, fate) for name, fate in fates if fate in DEAD or name in left]
+    share = 100 * (len(told) - len(left)) / max(1, len(told))
+    print(f"{module}: {len(told) - len(left)} of {len(told)} killed, {share:.0f} %", flush=True)
+    for name, fate in told:
+        if name in left:
             print(f"    {name}: {fate}", flush=True)
 
 

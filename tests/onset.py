@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from secondunit.store import Take
     from secondunit.take.evidence import Verdict
 
-PACE = Pace(poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01, ripe=0.02)
+PACE = Pace(
+    poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01, ripe=0.02
+)
 HEAD = "defaults: {duration: 2, ratio: '16:9', seed: 7}\nshots:\n"
 ONE = HEAD + "  one: A door opens.\n"
 

@@ -213,9 +213,11 @@ class Strict:
         with self.lock:
             self.posting += one
             self.posted_at_once = max(self.posting, self.posted_at_once)
-        yield
-        with self.lock:
-            self.posting -= one
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.posting -= one
 
     def bytes_of(self, uri: str) -> bytes:
         """Return what a URI of an order stands for; nothing for https."""

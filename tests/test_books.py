@@ -106,6 +106,15 @@ def test_beside_an_empty_store_a_ledger_is_begun(at: Production) -> None:
         assert ledger.of_film("film") == ()
 
 
+def test_a_ledger_without_an_order_beside_a_full_store_is_no_ledger(at: Production) -> None:
+    """A program that only looked may have begun the tables."""
+    at.shoot(at.plan())
+    lose(at, "missing")
+    Ledger(at.project.ledger).close()
+    with pytest.raises(UsageError, match="is missing or empty"), opened(at):
+        pass
+
+
 # --- written back -----------------------------------------------------------------------------------
 
 
@@ -165,7 +174,11 @@ def test_a_slate_that_tells_little_is_written_back_as_it_is(tmp_path: Path) -> N
     assert ledger.restored(SLATE | full)
     (order,) = ledger.of("k2")
     assert (order.endpoint, order.request, order.reserved) == ("e", '{"a": 1}', 24)
-    assert (order.charged, order.ordered_at, order.shot) == (12, "2026-11-21T08:00:00.000+00:00", "")
+    assert (order.charged, order.ordered_at, order.shot) == (
+        12,
+        "2026-11-21T08:00:00.000+00:00",
+        "",
+    )
     assert order.cost == 12
     ledger.close()
 

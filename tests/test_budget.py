@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import BIN
 from onset import Production, doors, in_turn, tiny
+from programs import BIN
 from strict import DROP, Life, Reply, Strict, listening
 
 from secondunit.errors import OverBudget, SecondUnitError

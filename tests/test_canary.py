@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import BIN
+from programs import BIN
 from reel import reel
 from strict import DROP, Life, Reply, Strict
 

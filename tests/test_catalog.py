@@ -233,6 +233,7 @@ def test_missing_fields_and_an_unknown_one_are_all_named(endpoint: str, model: s
 # --- The catalogue itself --------------------------------------------------------------------
 
 
+@pytest.mark.covers("D19")
 def test_the_retired_are_remembered_with_their_successors() -> None:
     assert (
         CATALOG.obituary("gen4_aleph", "runway")

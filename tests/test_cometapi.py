@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import comet
 import pytest
 from comet import BROKE, NOT_YET, Comet, enveloped, orbiting
-from conftest import BIN
 from pages import furnish, plan, refusal, said
+from programs import BIN
 from reel import reel
 from strict import Life, Reply
 from strict_rules import Judge

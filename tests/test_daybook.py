@@ -69,7 +69,8 @@ def test_the_cap_of_a_day_holds_over_all_projects(user: User) -> None:
     with pytest.raises(
         OverBudget,
         match=r"shot c may cost 1 credits, 30 were spent or reserved in the last 24 hours, and your"
-        r" `day_cap` is 30\. It was not ordered\.",
+        r" `day_cap` is 30\. It was not ordered\."
+        r" Raise it in your settings, or come back tomorrow\.$",
     ):
         order(one, "c", 1)
     assert one.of("c") == ()

@@ -270,7 +270,9 @@ def test_a_gateway_that_says_yes_and_goes_on_is_believed_by_its_deeds(
     desk.order(queued())
     still = Reply(200, _page("PENDING"))
     strict.script("tasks", still, still, Reply(204, b""), Reply(200, _page("RUNNING")))
-    assert "s0: not cancelled (the gateway goes on with it). Its ticket stays open." in desk.cancel()
+    assert (
+        "s0: not cancelled (the gateway goes on with it). Its ticket stays open." in desk.cancel()
+    )
     assert desk.at.states == ["open"]
 
 
@@ -456,3 +458,36 @@ def test_a_lost_ticket_is_ordered_again_or_given_up_by_a_person_only(
     desk.at.shoot(desk.at.plan(doors(2)), "s0")
     assert desk.at.states == ["replaced", "abandoned", "kept"]
     assert len(strict.orders) == 3
+
+
+def test_where_two_gateways_have_orders_of_a_shot_it_is_said_which(desk: Desk) -> None:
+    with desk.at.books() as ledger:
+        for gateway in ("runway", "cometapi"):
+            intent = Intent(gateway, "film", "r", "s0", gateway, "e", "m", {}, 24)
+            ledger.doubted(ledger.intend(intent, Allowance()), "?")
+    with pytest.raises(UsageError, match=r"at cometapi and runway\. Say which with --gateway"):
+        settle(desk.at, "abandon")
+    deciding.settle(deciding.Settle(desk.at.project, "film", "s0", "abandon", gateway="cometapi"))
+    assert [(o.gateway, o.state) for o in desk.at.orders] == [
+        ("runway", "doubt"), ("cometapi", "abandoned"),
+    ]  # fmt: skip
+
+
+def test_what_is_on_order_again_is_not_ordered_once_more(desk: Desk) -> None:
+    desk.at.strict.living("A door", Life(states=("FAILED",)), Life(states=("PENDING", Reply(401))))
+    for _ in range(2):
+        with suppress(SecondUnitError):
+            desk.at.shoot(desk.at.plan())
+    assert desk.at.states == ["failed", "open"]
+    with pytest.raises(UsageError, match=r"is still open; run again to bring it home"):
+        settle(desk.at, "resubmit", "one")
+    assert desk.at.states == ["failed", "open"]
+
+
+def test_a_gateway_that_takes_nothing_back_is_not_asked(desk: Desk, strict: Strict) -> None:
+    with desk.at.books() as ledger:
+        intent = Intent("k", "film", "r", "s0", "cometapi", "e", "m", {}, 24)
+        ledger.opened(ledger.intend(intent, Allowance()), "t", None)
+    with pytest.raises(UsageError, match=r"cometapi takes no ticket back\. Nothing was cancelled"):
+        deciding.cancel(deciding.Cancel(desk.at.project, "film", "cometapi", base_url=strict.url))
+    assert strict.requests == []

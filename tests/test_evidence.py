@@ -153,7 +153,7 @@ def test_where_the_account_does_not_tell_the_order_is_placed_without_evidence(
 ) -> None:
     strict.script("organization", silence)
     at.shoot(at.plan())
-    assert at.orders[0].evidence is None
+    assert at.orders[0].evidence == Evidence()
 
 
 # --- orders in doubt --------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_an_account_that_moves_while_it_is_looked_at_proves_nothing(
         "silent": [Reply(404)], "gone": [said(steady), Reply(404)],
         "broken": [said(steady), *[Reply(500)] * 4],
     }.get(moving, [said(steady), said(steady), said(page)])  # fmt: skip
-    strict.script("organization", said(steady), *looks)
+    strict.script("organization", *looks)
     assert at.reconcile() == [("s0", "unknown")]
     assert at.states == ["doubt"]
     assert at.reconcile() == [("s0", "not charged")]

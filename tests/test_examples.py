@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
-from conftest import BIN
+from programs import BIN
 
 from secondunit.backlot import Rules, running
 

@@ -9,8 +9,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import BIN
 from footage import small_disk
+from programs import BIN
 from test_shoot_command import at, footage, strict  # noqa: F401  fixtures
 
 from secondunit.crew import Project

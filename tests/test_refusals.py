@@ -236,6 +236,7 @@ def test_a_comment_set_off_as_one_is_no_lost_text(folder):
     assert plan(text, folder).remarks == ()
 
 
+@pytest.mark.covers("G9")
 def test_old_prices_are_remarked_upon(folder):
     assert [r.code for r in plan("shots: [x]", folder, today=date(2030, 1, 1)).remarks] == [
         "old-prices"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from onset import HEAD, PACE, Production, doors, everything, in_turn, tiny
 from reel import large_clip
 from strict import DROP, RESET, Life, Reply, Strict, listening
 
-from secondunit import catalog
+from secondunit import catalog, verdicts
 from secondunit.errors import (
     Broken,
     InDoubt,
@@ -27,6 +28,7 @@ from secondunit.errors import (
     UsageError,
 )
 from secondunit.gateways.wire import Credentials, WireGateway
+from secondunit.ledger import Order
 from secondunit.take.inputs import LENT
 from secondunit.take.pace import Pace
 
@@ -417,3 +419,149 @@ def test_shots_are_ordered_one_by_one_and_polled_side_by_side(
     assert strict.posted_at_once == 1
     assert strict.at_once["gen4.5"] > 1
     assert at.run(at.plan(doors(5)), in_turn)
+
+
+# --- what is said of an ending ----------------------------------------------------------------------
+
+ORDER = Order(
+    id=1, key="k", film="f", run="r", shot="s", gateway="runway", endpoint="e", model="m",
+    request='{"promptText": "A door."}', state="failed", ticket="t", reserved=24, estimate=None,
+    charged=None, reason="It broke.", failure_code="", ordered_at="", changed_at="", cost=24,
+)  # fmt: skip
+
+
+@pytest.mark.covers("D2")
+@pytest.mark.parametrize(
+    ("code", "reason", "moderated"),
+    [
+        ("SAFETY.INPUT.TEXT", "", True), ("INPUT_PREPROCESSING.SAFETY.TEXT", "", True),
+        ("INTERNAL", "flagged by moderation", False), ("", "Flagged by moderation", True),
+        ("", "Content policy", True), ("", "It is not allowed", True), ("", "It broke", False),
+    ],
+)  # fmt: skip
+def test_what_is_moderated_is_known_by_its_code_and_without_one_by_its_words(
+    code: str, reason: str, moderated: bool
+) -> None:
+    order = replace(ORDER, failure_code=code, reason=reason)
+    assert verdicts.is_moderated(order) is moderated
+    assert (verdicts.attempts(order) == 1) is moderated
+    assert not verdicts.is_moderated(replace(order, failure_code="", state="cancelled"))
+
+
+@pytest.mark.parametrize(
+    ("states", "held"),
+    [
+        ((), False), (("unsent",), False), (("replaced",), False), (("failed",), False),
+        (("failed",) * 2, False), (("failed",) * 3, True), (("cancelled",), True),
+        (("abandoned",), True), (("failed", "unsent", "failed"), False), (("kept",), False),
+        (("failed", "failed", "replaced", "failed"), True),
+    ],
+)  # fmt: skip
+def test_a_take_is_held_when_it_may_not_be_tried_again(states: tuple[str, ...], held: bool) -> None:
+    assert verdicts.is_held([replace(ORDER, state=state) for state in states]) is held
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"promptText": "A door."}, "“A door.”"), ({}, "no prompt"), (None, "no prompt"),
+        ({"promptText": "A", "promptImage": {"file": "a.png", "sha256": "x"}}, "“A” with a.png"),
+        ({"i": [{"uri": {"file": "a.png", "sha256": "x"}}, {"uri": {"url": "https://b"}},
+                {"uri": {"file": "a.png", "sha256": "x"}}]}, "no prompt with a.png, https://b"),
+        ({"i": {"part": "clip", "take": "k"}}, "no prompt with another shot's clip"),
+        ({"i": {"part": "still", "take": "k"}}, "no prompt with a still that was made for it"),
+        ({"i": {"part": "last", "take": "k"}}, "no prompt with the last frame of another shot"),
+        ({"i": {"file": 7, "part": "odd"}}, "no prompt"),
+    ],
+)  # fmt: skip
+def test_what_was_sent_is_told_with_its_pictures(body: object, words: str) -> None:
+    assert verdicts.sent(replace(ORDER, request=json.dumps(body))) == words
+
+
+def test_a_moderated_shot_is_told_with_all_that_was_sent_and_what_it_cost() -> None:
+    said = str(verdicts.held(replace(ORDER, failure_code="SAFETY.INPUT.TEXT"), "film.yaml"))
+    assert said == (
+        "s did not come back from runway: It broke (SAFETY.INPUT.TEXT); it cost 24 credits. Held:"
+        " moderated. It was sent as “A door.”. Sending it again would cost again and endangers the"
+        " account. Change its prompt, pictures or seed, or run `secondunit settle film.yaml 's'"
+        " --resubmit`."
+    )
+    other = str(verdicts.held(replace(ORDER, state="cancelled", cost=0), "film.yaml"))
+    assert "It broke; it cost nothing. It is not sent again by itself. Change" in other
+
+
+# --- odd moments ------------------------------------------------------------------------------------
+
+
+def test_a_shot_that_used_up_its_tries_is_not_begun_again_in_the_same_run(
+    at: Production, strict: Strict
+) -> None:
+    """Prefect may call again as often as it is set to; six tries are for all of it."""
+    strict.script("text_to_video", *[Reply(429)] * 20)
+
+    async def again_and_again(unit: Unit) -> list[Any]:
+        return [await in_turn(unit) for _ in range(3)]
+
+    (first,), (second,), (third,) = at.run(at.plan(), again_and_again)
+    assert isinstance(first, Throttled)
+    assert not second.transient
+    assert (
+        str(second)
+        == str(third)
+        == ("one could not be ordered in this run. Nothing was ordered. Run again later.")
+    )
+    assert len(strict.orders) == 6
+
+
+def test_a_lost_ticket_that_the_gateway_knows_again_is_gone_on_with(
+    at: Production, strict: Strict
+) -> None:
+    strict.living("A door", Life(states=(Reply(404),)))
+    with pytest.raises(Lost):
+        at.shoot(at.plan())
+    next(iter(strict.tickets.values())).life = Life(states=("RUNNING", "SUCCEEDED"))
+    at.shoot(at.plan())
+    assert at.states == ["kept"]
+    assert len(strict.orders) == 1
+
+
+@pytest.mark.covers("A11")
+def test_a_take_that_is_in_the_store_and_not_yet_in_the_ledger_is_adopted(
+    at: Production, strict: Strict
+) -> None:
+    at.shoot(at.plan())
+    with at.books() as ledger:
+        ledger.made(ledger.of_film("film")[0], 24)
+    assert at.states == ["made"]
+    strict.requests.clear()
+    at.shoot(at.plan())
+    assert at.states == ["kept"]
+    assert strict.requests == []
+
+
+def test_an_own_clip_is_nothing_to_order(at: Production) -> None:
+    plan = at.plan()
+    own = replace(plan.steps[0], request=None)
+    with pytest.raises(UsageError, match="your own clip; there is nothing to order"):
+        at.run(plan, lambda unit: unit.shoot(own))
+
+
+def test_a_key_that_is_refused_by_the_order_itself_stops_all_orders(
+    at: Production, strict: Strict
+) -> None:
+    strict.script("text_to_video", Reply(401, b'{"error":"disabled"}'))
+    results = at.run(at.plan(doors(3)), in_turn)
+    assert at.states == ["rejected"]
+    assert all(isinstance(r, UsageError) for r in results[1:])
+    assert "s1 was not ordered: disabled" in str(results[1])
+    assert len(strict.orders) == 1
+
+
+def test_an_order_that_waits_while_the_run_is_stopped_is_never_begun(at: Production) -> None:
+    async def stopped(unit: Unit) -> Any:
+        unit.lane._closing = True
+        return await unit.shoot(unit.plan.steps[0])
+
+    with pytest.raises(ShotError, match="the run was stopped"):
+        at.run(at.plan(), stopped)
+    assert at.states == []

@@ -262,6 +262,7 @@ def fetch_here(url: str, into: Path) -> None:
 
 
 @pytest.mark.covers("S9", "S11")
+@pytest.mark.covers("C16")
 def test_a_redirect_is_followed_three_times_without_cookies_or_headers_of_ours(
     tmp_path: Path,
 ) -> None:
@@ -276,6 +277,7 @@ def test_a_redirect_is_followed_three_times_without_cookies_or_headers_of_ours(
 
 
 @pytest.mark.covers("S9")
+@pytest.mark.covers("C16")
 def test_a_fourth_redirect_is_not_followed(tmp_path: Path) -> None:
     server, heard = served([_redirect(f"/{n}") for n in range(9)])
     with server, pytest.raises(Unreachable, match="redirected too often"):
@@ -288,6 +290,7 @@ def test_a_fourth_redirect_is_not_followed(tmp_path: Path) -> None:
     "http://169.254.169.254/latest/", "https://169.254.169.254/", "http://example.com/", "file:///etc/passwd",
     "//10.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://example.com:22/",
 ])  # fmt: skip
+@pytest.mark.covers("C16")
 def test_a_redirect_is_judged_like_the_first_link(to: str, tmp_path: Path) -> None:
     server, heard = served([_redirect(to), OK])
     with server, pytest.raises((Spoiled, Unreachable)):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from conftest import BIN
 from lot import HEADERS, QUICK, REAL_KEY, TEXT, client, ended, order
 from markdown_it import MarkdownIt
 from PIL import Image
+from programs import BIN
 
 from secondunit.backlot import running
 from secondunit.flow.pages import text

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import BIN
 from footage import counting
+from programs import BIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -115,6 +115,21 @@ def test_what_is_in_the_store_asks_nothing_of_anybody(at: Production, strict: St
     assert at.seen.stages[-1] == ("one", "cached", "gen4.5")
 
 
+@pytest.mark.covers("D22")
+def test_progress_that_runs_backwards_and_clocks_that_differ_decide_nothing(
+    at: Production, strict: Strict
+) -> None:
+    odd = [
+        Reply(200, b'{"id": "t", "status": "RUNNING", "progress": %s, "createdAt": "%s"}' % said)
+        for said in [(b"0.9", b"2099-01-01T00:00:00Z"), (b"0.1", b"1970-01-01T00:00:00Z"),
+                     (b"-3", b"yesterday"), (b"1e400", b"")]
+    ]  # fmt: skip
+    strict.living("A door", Life(states=(*odd, "SUCCEEDED")))
+    at.shoot(at.plan())
+    assert at.states == ["kept"]
+
+
+@pytest.mark.covers("D12")
 def test_several_outputs_are_all_kept(at: Production, strict: Strict) -> None:
     strict.living("A door", Life(outputs=3))
     take = at.shoot(at.plan())
@@ -312,6 +327,7 @@ def test_a_download_that_breaks_off_is_begun_again_for_as_long_as_an_outage_may_
 ) -> None:
     half = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nhalf")
     strict.living("A door", Life(downloads=(DROP, RESET, half, Reply(503), Reply(500), half)))
+    at.pace = replace(PACE, outage=9)
     at.shoot(at.plan())
     assert len(strict.orders) == 1
 

@@ -451,7 +451,7 @@ def _run(arguments: list[str]) -> int:
     _open_missing_streams()
     try:
         with ExitStack() as stack:
-            stack.callback(sys.stdout.flush)
+            stack.callback(_flush)
             app(arguments, standalone_mode=True)
     except SystemExit as done:
         return int(done.code or 0)
@@ -467,6 +467,16 @@ def _run(arguments: list[str]) -> int:
         _tell_error(Bug("secondunit", error), as_json=_asks_json(arguments))
         return EXIT_SHOTS
     return 0
+
+
+def _flush() -> None:
+    """Print what is left; a disk that takes no more of it changes nothing of how the run ended."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  so that no later flush fails
 
 
 def _open_missing_streams() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import tomllib
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,8 +16,9 @@ from pydantic_core import PydanticCustomError
 
 from secondunit import catalog as catalogue
 from secondunit import credentials
-from secondunit.durable import disk_trouble
+from secondunit.durable import disk_trouble, make_folder
 from secondunit.errors import Locked, UsageError
+from secondunit.ledger.database import is_remote
 from secondunit.shotlist.language import money
 
 if TYPE_CHECKING:
@@ -158,23 +160,37 @@ class Project:
         """
         path = self.work / "lock"
         with disk_trouble(path):
-            self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = path.open("a+")
+            make_folder(self.work, private=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            file = os.fdopen(os.open(path, flags, 0o600), "a+")
         with file:
+            file.seek(0)
+            holder = file.read(200).strip()
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                file.seek(0)
-                holder = file.read(80).strip() or "another run"
                 raise Locked(
-                    f"{holder} is at work in {self.root}. Wait for it, or look at it with"
-                    " `secondunit status`. Nothing was ordered."
+                    f"{holder or 'Another run'} is at work in {self.root}. Wait for it, or look at it"
+                    " with `secondunit status`. Nothing was ordered."
                 ) from None
+            self._see_no_other_machine(path, holder)
             with disk_trouble(path):
                 file.truncate(0)
-                file.write(f"Process {os.getpid()}")
+                file.write(f"Process {os.getpid()} on {gethostname()}")
                 file.flush()
-            yield
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    file.truncate(0)
+
+    def _see_no_other_machine(self, path: Path, holder: str) -> None:
+        """Where several machines share the disk, locks may not reach across; believe what is written."""
+        if holder and is_remote(path) and not holder.endswith(f" on {gethostname()}"):
+            raise Locked(
+                f"{holder} began a run in {self.root} and did not end it. If it is not at work any"
+                f" more, delete {path}. Nothing was ordered."
+            )
 
 
 def project_of(folder: str | Path, out: str | None, settings: Settings) -> Project:

@@ -161,15 +161,15 @@ class Production:
 
     def _warn_of_twins(self, step: Step) -> None:
         """Tell when something else was asked for and the very same file came back."""
-        mine = self.clips[step.key]
-        for key, clip in self.clips.items():
-            other = self.plan.step(key)
-            if key != step.key and clip.sha256 == mine.sha256 and other.own is None:
-                said = (
-                    f"The file is the same as that of {other.shot}, to the byte, although something"
-                    " else was ordered. Look at both; if one is wrong, give it another seed."
-                )
-                self.watcher.saw(step.shot, "done", said)
+        mine = self.clips[step.key].sha256
+        same = [k for k, clip in self.clips.items() if clip.sha256 == mine and k != step.key]
+        twin = next((other for k in same if (other := self.plan.step(k)).own is None), None)
+        if twin is not None:
+            said = (
+                f"The file is the same as that of {twin.shot}, to the byte, although something"
+                " else was ordered. Look at both; if one is wrong, give it another seed."
+            )
+            self.watcher.saw(step.shot, "done", said)
 
     async def _conformed(self, entry: CutEntry) -> bool:
         clip = self.clips[entry.key]

@@ -382,10 +382,17 @@ def _tell_end(
     else:
         say("The film was not made. Nothing that came back is lost; run the same command again.")
     saved = f", saved {sheet.saved} credits (${dollars(sheet.saved)})" if sheet.saved else ""
-    say(f"Spent {spent} credits (${dollars(spent)}){saved}.")
+    unsure = _in_doubt(ledger, plan, run)
+    doubt = f", {unsure} of them on orders in doubt" if unsure else ""
+    say(f"Spent {spent} credits (${dollars(spent)}){doubt}{saved}.")
     if missing:
         say(
             f"The account went down by {missing} credits (${dollars(missing)}) more than these orders"
             " explain. If nobody else uses the key, look at the gateway's own page.",
             error=True,
         )
+
+
+def _in_doubt(ledger: Ledger, plan: Plan, run: str) -> int:
+    here = [o for o in ledger.of_film(plan.name) if o.run == run and o.gateway == plan.gateway]
+    return 0 if plan.free else sum(o.cost for o in here if o.state == "doubt")

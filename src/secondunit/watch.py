@@ -81,15 +81,17 @@ class LiveTable:
     def __rich__(self) -> Table:
         """Draw the table as it stands now."""
         from rich import box
+        from rich.cells import cell_len
         from rich.table import Table
         from rich.text import Text
 
-        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-        grid.add_column("shot", overflow="ellipsis", max_width=28, no_wrap=True)
-        grid.add_column("model", no_wrap=True)
+        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+        widest = max(map(cell_len, self._rows), default=4)
+        grid.add_column("shot", overflow="ellipsis", width=min(28, widest), no_wrap=True)
+        grid.add_column("model", no_wrap=True, min_width=max(map(len, self._models.values())))
         grid.add_column("stage", no_wrap=True, min_width=10)
-        grid.add_column("time", justify="right", no_wrap=True)
-        grid.add_column("credits", justify="right", no_wrap=True)
+        grid.add_column("time", justify="right", no_wrap=True, min_width=5)
+        grid.add_column("credits", justify="right", no_wrap=True, min_width=7)
         grid.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
         for name, row in self._rows.items():
             spent = (row.ended or time.monotonic()) - row.began

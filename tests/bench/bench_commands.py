@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import BIN
+from programs import BIN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -97,7 +97,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     found = []
-    for line in text.rstrip(b"\0").splitlines():
+    for line in text.splitlines():
         with suppress(ValueError):
             found.append(json.loads(line))
     return [line for line in found if isinstance(line, dict)]
