@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from secondunit.take.evidence import Verdict
 
 PACE = Pace(
-    poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01, ripe=0.02
+    poll=0.01, unknown=0.2, outage=0.6, retry=0.004, calm=0.1, again=(), settle=0.01, ripe=0.0
 )
 HEAD = "defaults: {duration: 2, ratio: '16:9', seed: 7}\nshots:\n"
 ONE = HEAD + "  one: A door opens.\n"
@@ -73,6 +73,7 @@ class Production:
         self.allowance = Allowance()
         self.pace = PACE
         self.account: Account | None = None
+        self.house = "runway"
         self.stop = ""
         self.run_name = "run"
         self.seen = Seen()
@@ -81,7 +82,7 @@ class Production:
     def plan(self, text: str = ONE) -> Plan:
         path = self.folder / "film.yaml"
         path.write_text(text)
-        return compile_plan(shotlist.read(str(path)), Choices(gateway="runway"))
+        return compile_plan(shotlist.read(str(path)), Choices(gateway=self.house))
 
     def shoot(self, plan: Plan, shot: str | None = None) -> Take:
         """Take the steps of a plan, or of one shot, one after the other; return the last take."""
@@ -130,7 +131,7 @@ class Production:
             return [(order.shot, verdict) for order, verdict in asyncio.run(look(ledger))]
 
     def gateway(self) -> WireGateway:
-        return WireGateway(catalog.load().gateways["runway"], Credentials(self.url, "test"))
+        return WireGateway(catalog.load().gateways[self.house], Credentials(self.url, "test"))
 
     def persist(self, plan: Plan) -> SecondUnitError | None:
         """Do as the flow does, and more: call again whatever calls itself transient."""

@@ -281,7 +281,7 @@ class Studio:
         for shot, tickets in self.bought().items():
             orders = told[shot]
             allowed = 1 + sum(
-                o.state == "failed" and attempts(o.failure_code, o.charged) > 1 for o in orders
+                o.state == "failed" and attempts(o) > 1 for o in orders
             )
             assert len(tickets) <= allowed, (shot, orders)
             known = {o.ticket for o in orders} | {o.state for o in orders}

@@ -291,9 +291,7 @@ def test_the_account_is_looked_at_three_times_with_time_between(
     strict.requests.clear()
     at.pace = replace(PACE, settle=0.05)
     at.reconcile()
-    assert strict.requests == ["GET organization"] * (
-        1 + 3
-    )  # the first, to see what is to be proved
+    assert strict.requests == ["GET organization"] * 3
 
 
 def test_a_key_that_is_refused_is_said_and_decides_nothing(at: Production, strict: Strict) -> None:

@@ -144,6 +144,18 @@ def test_a_change_that_comes_too_late_changes_nothing(ledger: Ledger) -> None:
     assert history(ledger, order) == ["intent", "doubt"]
 
 
+def test_an_order_that_another_program_changed_meanwhile_is_left_to_it(
+    ledger: Ledger, path: Path
+) -> None:
+    order = ledger.opened(ledger.intend(intent(), FREELY), "t", None)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("UPDATE orders SET state = 'lost'")
+    with pytest.raises(SecondUnitError, match=r"changed under this run; nothing more was done"):
+        ledger.made(order, 10)
+    other.close()
+    assert ledger.of("k")[0].state == "lost"
+
+
 # --- what may be spent ------------------------------------------------------------------------------
 
 
@@ -551,6 +563,36 @@ class Slow:
     def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
         time.sleep(0.5)
         return Ordered("late")
+
+
+class Filling:
+    """A gateway while whose answer is under way the disk fills up."""
+
+    name = "runway"
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def evidence(self) -> None:
+        return None
+
+    def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
+        self.ledger._file._db.execute("PRAGMA query_only = 1")
+        return Ordered("paid for")
+
+
+@pytest.mark.covers("E2")
+def test_a_ticket_that_comes_back_to_a_full_disk_is_rescued(ledger: Ledger, path: Path) -> None:
+    ledger.prepare()
+    lane = Lane(ledger)
+    with pytest.raises(DiskTrouble, match="its ticket paid for is in"):
+        asyncio.run(lane.order(Filling(ledger), intent(), {}, FREELY))  # type: ignore[arg-type]  # only create is needed
+    lane.close()
+    ledger.close()
+    again = Ledger(path)
+    again.prepare()
+    assert [(o.state, o.ticket) for o in again.of("k")] == [("open", "paid for")]
+    again.close()
 
 
 def test_an_order_under_way_is_waited_for_even_at_a_second_ctrl_c(ledger: Ledger) -> None:

@@ -212,11 +212,11 @@ def test_what_is_cleared_is_gone_and_the_room_is_written_from_its_beginning(tmp_
 def test_a_line_that_does_not_fit_is_refused_and_the_others_stay(tmp_path: Path) -> None:
     rescue = Rescue(tmp_path / "rescue.jsonl")
     room = ROOM - len(b'\n{"n": ""}\n')
-    with pytest.raises(OSError, match="^the rescue file is full$"):
+    with pytest.raises(OSError, match=r"^the rescue file is full$"):
         rescue.write({"n": "x" * (room + 1)})
     assert rescue.lines() == []
     rescue.write({"n": "x" * room})
-    with pytest.raises(OSError, match="^the rescue file is full$"):
+    with pytest.raises(OSError, match=r"^the rescue file is full$"):
         rescue.write({})
     assert [len(n) for n in lines(at=rescue.path)] == [room]  # type: ignore[arg-type]  # texts, here
     rescue.close()
@@ -229,7 +229,7 @@ def test_a_line_that_was_not_written_whole_is_not_called_written(
     rescue.prepare()
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda handle, data, at: whole(handle, data[:4], at))
-    with pytest.raises(OSError, match="^the line was not written whole$"):
+    with pytest.raises(OSError, match=r"^the line was not written whole$"):
         rescue.write({"n": 1})
     monkeypatch.undo()
     rescue.write({"n": 2})

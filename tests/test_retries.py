@@ -565,3 +565,27 @@ def test_an_order_that_waits_while_the_run_is_stopped_is_never_begun(at: Product
     with pytest.raises(ShotError, match="the run was stopped"):
         at.run(at.plan(), stopped)
     assert at.states == []
+
+
+def test_a_ticket_that_the_backlot_forgot_is_free_and_ordered_again(
+    at: Production, strict: Strict
+) -> None:
+    at.house = "backlot"
+    strict.living("A door", Life(states=(Reply(404),)))
+    with pytest.raises(Broken, match="does not know the ticket any more; it cost nothing"):
+        at.shoot(at.plan())
+    at.shoot(at.plan())
+    assert [(o.state, o.cost) for o in at.orders] == [("failed", 0), ("kept", 24)]
+
+
+def test_a_finished_ticket_that_is_said_to_have_failed_is_a_persons_to_look_at(
+    at: Production, strict: Strict
+) -> None:
+    strict.living("A door", Life(states=("SUCCEEDED",), downloads=(Reply(403),) * 99))
+    with pytest.raises(ShotError, match="keep expiring"):
+        at.shoot(at.plan())
+    next(iter(strict.tickets.values())).life = Life(states=("FAILED",), failure="Gone.")
+    with pytest.raises(Lost):
+        at.shoot(at.plan())
+    assert at.orders[0].reason == "it was finished and now it is said to have failed: Gone."
+    assert len(strict.orders) == 1

@@ -587,3 +587,47 @@ def test_no_more_of_a_model_run_at_once_than_the_account_allows(
     at.at_once(plan)
     assert strict.at_once == {"gen4.5": 1}
     assert at.states == ["kept"] * 4
+
+
+# --- what other shots made --------------------------------------------------------------------------
+
+NEXT = (
+    HEAD
+    + """
+  one: A door opens.
+  two: {prompt: He turns around., continues: one}
+  three: {prompt: Make it snow., source: one}
+  four: {prompt: He looks up., first_frame: {from: one.first}}
+"""
+)
+
+
+def test_the_first_and_the_last_picture_of_a_shot_open_others(
+    at: Production, strict: Strict
+) -> None:
+    at.shoot(at.plan(NEXT))
+    assert at.states == ["kept"] * 4
+    pictures = [body["promptImage"] for _, body in strict.orders if "promptImage" in body]
+    assert len(pictures) == 2
+    assert pictures[0] != pictures[1]
+    assert not list(at.project.store.rglob(".frame-*"))
+
+
+@pytest.mark.covers("E7", "G2")
+def test_a_shot_that_is_gone_from_the_store_is_not_sent_to_another(
+    at: Production, strict: Strict
+) -> None:
+    plan = at.plan(NEXT)
+    take = at.shoot(plan, "one")
+    take.path.unlink()
+    strict.orders.clear()
+    with pytest.raises(ShotError, match="one is not in the store any more"):
+        at.shoot(plan, "three")
+    assert strict.orders == []
+
+
+def test_a_link_is_passed_on_as_it_is(at: Production, strict: Strict) -> None:
+    link = "https://pictures.example.com/a.png"
+    at.shoot(at.plan(HEAD + f'  one: {{prompt: He walks., first_frame: "{link}"}}\n'))
+    assert at.states == ["kept"]
+    assert link in str(strict.orders[0][1]["promptImage"])

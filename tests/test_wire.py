@@ -183,7 +183,7 @@ def test_an_answer_that_does_not_come_leaves_doubt(
     monkeypatch.setattr(gateway._lane, "timeout", httpx.Timeout(0.2))
     strict.script("text_to_video", Reply(taken=True, pause=0.6))
     said = gateway.create("text_to_video", ORDER, shot="s")
-    assert said == Doubtful("the connection broke before an answer came (timed out)")
+    assert said == Doubtful("the connection broke before an answer came: timed out")
 
 
 @pytest.mark.covers("C5")

@@ -22,6 +22,7 @@ Stage = Literal[
     "conforming",
     "done",
     "failed",
+    "held",
     "in doubt",
 ]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secondunit.ports import Stage, Watcher
 
 STYLES = {
-    "done": "green", "cached": "green", "failed": "red", "in doubt": "bold red",
+    "done": "green", "cached": "green", "failed": "red", "held": "yellow", "in doubt": "bold red",
     "rolling": "cyan", "fetching": "cyan", "ordering": "yellow", "retrying": "yellow",
     "throttled": "yellow", "waiting": "dim", "conforming": "cyan",
 }  # fmt: skip
@@ -67,16 +67,20 @@ class LiveTable:
             self._credits[step.shot] = self._credits.get(step.shot, 0) + (step.credits or 0)
         self._free = plan.free
         self._rows: dict[str, _Row] = {name: _Row() for name in self._models}
-        self._notes: list[str] = []
+        self._notes: dict[str, str] = {}
 
     def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
         """Note the change; the screen follows by itself."""
         if shot not in self._rows:
-            self._notes.append(f"{shot} {shown(detail)}")
+            self._notes.pop(shot, None)
+            if stage != "done":
+                self._notes[shot] = f"{shot} {stage} {shown(detail)}".replace("failed ", "")
             return
         row = self._rows[shot]
         row.stage, row.detail = stage, shown(detail)
-        row.ended = time.monotonic() if stage in {"done", "cached", "failed", "in doubt"} else None
+        row.ended = (
+            time.monotonic() if stage in {"done", "cached", "failed", "held", "in doubt"} else None
+        )
 
     def __rich__(self) -> Table:
         """Draw the table as it stands now."""
@@ -103,7 +107,7 @@ class LiveTable:
                 "free" if self._free else str(self._credits[name]),
                 Text(row.detail, style="dim"),
             )
-        for note in self._notes[-3:]:
+        for note in self._notes.values():
             grid.add_row("", "", "", "", "", Text(note, style="yellow"))
         return grid
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from secondunit.errors import EXIT_DOUBT, SecondUnitError
+from secondunit.errors import EXIT_DOUBT, Refused, SecondUnitError
 from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
 from secondunit.flow import pages, server
 from secondunit.flow.monitor import Monitor
@@ -174,9 +174,12 @@ class _Run:
 
     def _tell_failure(self, step: Step) -> None:
         error = self.production.failures.get(step.key)
-        if error is not None:
-            doubt = error.exit_code == EXIT_DOUBT
-            self.production.watcher.saw(step.shot, "in doubt" if doubt else "failed", str(error))
+        if error is None:
+            return
+        held = isinstance(error, Refused) and error.ticket
+        stage: Stage = "in doubt" if error.exit_code == EXIT_DOUBT else "held" if held else "failed"
+        detail = str(error).removeprefix(f"{step.shot} ").removeprefix(f"{step.shot}: ")
+        self.production.watcher.saw(step.shot, stage, detail)
 
     async def _fit(self, place: int, entry: CutEntry, rolled: dict[str, asyncio.Event]) -> None:
         """Conform a clip while other shots are still rolling; one that fits is left as it is."""
@@ -304,7 +307,9 @@ def shoot(production: Production, *, day: str) -> None:
     """
     shown: dict[str, int] = {}
     monitor = Monitor(lambda error: _tell_lost(production, error))
+    production.watcher.saw("Prefect", "waiting", "for its server")
     with server.running() as temporary:
+        production.watcher.saw("Prefect", "done", "")
         whole = False
         try:
             asyncio.run(_shoot(production, monitor, day, shown, temporary=temporary))

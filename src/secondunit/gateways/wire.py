@@ -138,7 +138,7 @@ class WireGateway:
         except NEVER_SENT as error:
             return NotSent(f"{self._where} cannot be reached ({_cause(error)})")
         except Exception as error:  # noqa: BLE001  whatever else it is, the order may have arrived
-            return Doubtful(f"the connection broke before an answer came ({_cause(error)})")
+            return Doubtful(f"the connection broke before an answer came: {_cause(error)}")
 
     def _post(self, endpoint: str, body: Mapping[str, Any], headers: dict[str, str]) -> _Answer:
         with (

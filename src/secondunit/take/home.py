@@ -129,7 +129,7 @@ class _Journey:
                 self.line.failed(self.order.shot, str(error))
                 if loop.time() - heard > self.pace.outage:
                     raise unfetched(self.order, str(error)) from None
-                self._say("waiting", str(error))
+                self._say("waiting", f"{error} Its ticket goes on there.")
                 continue
             self.line.worked()
             misses, heard = 0, loop.time()
