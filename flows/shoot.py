@@ -13,8 +13,8 @@ from secondunit.flow import defaults  # noqa: F401  before anything of Prefect
 
 from prefect import flow  # isort: skip
 
-from secondunit import books, shooting, shotlist
-from secondunit.crew import Settings, project_of
+from secondunit import shooting, shotlist
+from secondunit.crew import Settings, prices, project_of
 from secondunit.plan.planner import Choices, compile_plan
 
 
@@ -31,7 +31,7 @@ def shoot(
     key comes from the environment of the machine that runs this, never from a parameter.
     """
     settings = Settings.load()
-    choices = Choices(gateway=gateway, quality=quality, prices=books.prices(settings))
+    choices = Choices(gateway=gateway, quality=quality, prices=prices(settings))
     plan = compile_plan(shotlist.read(shot_list), choices)
     project = project_of(Path(shot_list).parent, None, settings)
     call = shooting.Call(plan=plan, project=project, budget=shooting.amount(budget), yes=True)

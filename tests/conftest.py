@@ -43,7 +43,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def environment(home: Path) -> dict[str, str]:
     """The environment in which tests start programs; no server, no key."""
-    kept = {k: v for k, v in os.environ.items() if k in {"PATH", "LANG", "TMPDIR", "TERM"}}
+    names = {"PATH", "LANG", "TMPDIR", "TERM", "COVERAGE_PROCESS_CONFIG"}
+    kept = {k: v for k, v in os.environ.items() if k in names}
     return {
         **kept,
         "HOME": str(home),

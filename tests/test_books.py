@@ -11,7 +11,7 @@ import pytest
 from onset import Production, doors, tiny
 from strict import Strict, listening
 
-from secondunit import books, cli
+from secondunit import books, cli, crew
 from secondunit.crew import Settings
 from secondunit.errors import OverBudget, UsageError
 from secondunit.ledger import Allowance, Intent, Ledger
@@ -243,7 +243,7 @@ def test_play_money_has_no_cap(at: Production) -> None:
 
 def test_prices_of_the_user_are_credits() -> None:
     settings = Settings(prices={"cometapi.gen4_aleph": "$0.40", "runway.gen4.5": 12})
-    assert books.prices(settings) == {"cometapi.gen4_aleph": 40, "runway.gen4.5": 12}
+    assert crew.prices(settings) == {"cometapi.gen4_aleph": 40, "runway.gen4.5": 12}
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,7 @@ def test_the_account_is_looked_at_three_times_with_time_between(
 ) -> None:
     doubt(at, NEVER_TAKEN)
     strict.requests.clear()
-    at.pace = replace(PACE, settle=0.05)
+    at.pace = replace(PACE, settle=0.05, ripe=0.0)
     at.reconcile()
     assert strict.requests == ["GET organization"] * 3
 

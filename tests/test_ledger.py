@@ -23,6 +23,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
+from secondunit import durable
 from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError, UsageError
 from secondunit.ledger import Allowance, Intent, Ledger, Order, database
 from secondunit.ports import Ordered
@@ -484,7 +485,7 @@ def test_where_other_machines_write_too_the_ledger_does_without_shared_memory(
 ) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTED.format(folder=tmp_path))
-    monkeypatch.setattr(database, "MOUNTS", mounts)
+    monkeypatch.setattr(durable, "MOUNTS", mounts)
     ledger = Ledger(tmp_path / place / "ledger.sqlite")
     pragmas = [ledger._file._db.execute(f"PRAGMA {name}").fetchone()[0]
                for name in ("journal_mode", "synchronous")]  # fmt: skip
@@ -502,11 +503,11 @@ def path_of_journal(ledger: Ledger) -> Path:
 def test_a_machine_that_does_not_tell_its_mounts_is_taken_for_local(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "MOUNTS", tmp_path / "nothing")
-    assert not database.is_remote(tmp_path)
+    monkeypatch.setattr(durable, "MOUNTS", tmp_path / "nothing")
+    assert not durable.is_remote(tmp_path)
     (tmp_path / "mounts").write_text("")
-    monkeypatch.setattr(database, "MOUNTS", tmp_path / "mounts")
-    assert not database.is_remote(tmp_path)
+    monkeypatch.setattr(durable, "MOUNTS", tmp_path / "mounts")
+    assert not durable.is_remote(tmp_path)
 
 
 def test_a_ledger_that_others_hold_for_too_long_is_not_waited_for_for_ever(

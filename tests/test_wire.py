@@ -461,10 +461,12 @@ def test_evidence_is_what_the_account_says_and_nothing_where_it_cannot_be_read(
 ) -> None:
     model = {"maxConcurrentGenerations": None, "maxDailyGenerations": 50}
     strict.account["tier"]["models"] = {"gen4.5": model, "odd": 7}
-    strict.account["usage"]["models"] = {"gen4.5": {"dailyGenerations": 0}, "odd": {}}
+    strict.account["usage"]["models"] = {"gen4.5": {"dailyGenerations": 0}}
     strict.script("organization", Reply(503), Reply(200, b"<html>"), DROP, Reply(200, b"[]"))
     assert [gateway.evidence() for _ in range(4)] == [None] * 4
     assert gateway.evidence() == Account(10_000, {}, made={"gen4.5": 0}, daily={"gen4.5": 50})
+    strict.account["usage"]["models"]["odd"] = {}
+    assert gateway.evidence() == Account(10_000, {}, daily={"gen4.5": 50}), "no count is half told"
     strict.script("organization", Reply(401))
     with pytest.raises(UsageError, match="does not accept the key"):
         gateway.evidence()

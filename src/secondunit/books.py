@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def opened(project: Project, store: Store, settings: Settings) -> Iterator[Ledger]:
     """Open the ledger of a project. Raises UsageError where it is missing beside a full store."""
     path = project.ledger
-    if not is_there(project) and not store.is_empty():
+    if not project.has_ledger and not store.is_empty():
         raise _missing(path)
     with ExitStack() as stack:
         daybook = None
@@ -38,11 +38,6 @@ def opened(project: Project, store: Store, settings: Settings) -> Iterator[Ledge
         if ledger.is_empty() and not store.is_empty():
             raise _missing(path)
         yield ledger
-
-
-def is_there(project: Project) -> bool:
-    """Say whether the project has a ledger; an empty file is none, and is not made into one."""
-    return project.ledger.exists() and project.ledger.stat().st_size > 0
 
 
 def _missing(path: Path) -> UsageError:
@@ -91,11 +86,6 @@ def allowance(plan: Plan, settings: Settings, budget: int | None) -> Allowance:
         film=plan.cap, run=min(runs, default=None), shot=plan.per_shot,
         day=_credits(settings.day_cap),
     )  # fmt: skip
-
-
-def prices(settings: Settings) -> dict[str, int]:
-    """Return the prices of a call that the user states, in credits by `gateway.model`."""
-    return {name: money(price, up=True) or 0 for name, price in settings.prices.items()}
 
 
 def _credits(amount: str | int | None) -> int | None:

@@ -241,7 +241,6 @@ def status(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show where every shot stands, every order, and what was spent."""
-    from secondunit import books
     from secondunit.callsheet import status as page
     from secondunit.ledger import Ledger
     from secondunit.plan import dollars
@@ -249,7 +248,7 @@ def status(
     plan = _compiled(file, gateway, quality, root)
     project = _project(plan, out)
     sheet = _sheet(plan, project)
-    orders = Ledger(project.ledger).of_film(plan.name) if books.is_there(project) else ()
+    orders = Ledger(project.ledger).of_film(plan.name) if project.has_ledger else ()
     paid = sum(o.cost for o in orders if o.gateway != "backlot")
     if format_ is Format.JSON:
         listed = [{**asdict(o), "request": json.loads(o.request)} for o in orders]
@@ -396,15 +395,15 @@ def schema() -> None:
 def _compiled(
     file: str, gateway: GatewayName | None, quality: str | None, root: list[str] | None
 ) -> Plan:
-    from secondunit import books, shotlist
-    from secondunit.crew import Settings
+    from secondunit import shotlist
+    from secondunit.crew import Settings, prices
     from secondunit.plan.assets import allowed_roots
     from secondunit.plan.planner import Choices, compile_plan
 
     choices = Choices(
         gateway=gateway.value if gateway else None, quality=quality,
         roots=allowed_roots(root or []), today=datetime.now(UTC).date(),
-        prices=books.prices(Settings.load()),
+        prices=prices(Settings.load()),
     )  # fmt: skip
     return compile_plan(shotlist.read(file), choices)
 
@@ -420,11 +419,11 @@ def _project_of(file: str, out: str | None) -> Project:
 
 
 def _sheet(plan: Plan, project: Project) -> Sheet:
-    from secondunit import books, callsheet
+    from secondunit import callsheet
     from secondunit.store import Store
 
     ledger = None
-    if books.is_there(project):
+    if project.has_ledger:
         from secondunit.ledger import Ledger
 
         ledger = Ledger(project.ledger)

@@ -16,9 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from secondunit import catalog as catalogue
 from secondunit import credentials
-from secondunit.durable import disk_trouble, make_folder
+from secondunit.durable import disk_trouble, is_remote, make_folder
 from secondunit.errors import Locked, UsageError
-from secondunit.ledger.database import is_remote
 from secondunit.shotlist.language import money
 
 if TYPE_CHECKING:
@@ -114,6 +113,11 @@ def settings_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(home) / SETTINGS_FOLDER
 
 
+def prices(settings: Settings) -> dict[str, int]:
+    """Return the prices of a call that the user states, in credits by `gateway.model`."""
+    return {name: money(price, up=True) or 0 for name, price in settings.prices.items()}
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -141,6 +145,11 @@ class Project:
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.work / "ledger.sqlite"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether there is a ledger; an empty file is none, and is not made into one."""
+        return self.ledger.exists() and self.ledger.stat().st_size > 0
 
     @property
     def store(self) -> Path:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secondunit.errors import DiskTrouble
@@ -16,12 +17,13 @@ from secondunit.errors import DiskTrouble
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
-    from pathlib import Path
 
 STALE = 3600.0
 """Seconds without a write after which a leftover is swept away whoever seems to be writing it."""
 
 _PREFIX = ".part-"
+MOUNTS = Path("/proc/self/mounts")
+REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs", "lustre"}
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _CAUSES = {
     errno.ENOSPC: "the disk is full; make room",
@@ -151,3 +153,18 @@ def _is_alive(name: str) -> bool:
     except OSError:  # it is somebody else's
         return True
     return True
+
+
+def is_remote(path: Path) -> bool:
+    """Say whether `path` lies on a file system that other machines write to as well (Linux only)."""
+    try:
+        mounts = MOUNTS.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    here = path.resolve()
+    kinds = [
+        (len(point), fields[2])
+        for fields in map(str.split, mounts)
+        if here.is_relative_to(point := fields[1].replace("\\040", " "))
+    ]
+    return max(kinds, default=(0, ""))[1] in REMOTE

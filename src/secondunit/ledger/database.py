@@ -7,18 +7,16 @@ import sqlite3
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secondunit.durable import make_folder, sync
+from secondunit.durable import is_remote, make_folder, sync
 from secondunit.errors import DiskTrouble, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 BACKUPS = 5
-MOUNTS = Path("/proc/self/mounts")
-REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs", "lustre"}
 PATIENCE = 10.0  # seconds that others may be busy
 # A row that does not fit grows the journal; it is grown once and then overwritten in place.
 WARM = """
@@ -183,18 +181,3 @@ def _private(path: Path) -> None:
     """Have a file that only its owner may read; SQLite gives its journals the same rights."""
     make_folder(path.parent, private=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def is_remote(path: Path) -> bool:
-    """Say whether `path` lies on a file system that other machines write to as well (Linux only)."""
-    try:
-        mounts = MOUNTS.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return False
-    here = path.resolve()
-    kinds = [
-        (len(point), fields[2])
-        for fields in map(str.split, mounts)
-        if here.is_relative_to(point := fields[1].replace("\\040", " "))
-    ]
-    return max(kinds, default=(0, ""))[1] in REMOTE
