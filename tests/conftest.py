@@ -10,8 +10,15 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onset import Production
+    from strict import Strict
 
 # Before anything imports Prefect: nothing of the user's own settings may reach a test.
 for _name in [n for n in os.environ if n.startswith(("PREFECT_", "SECONDUNIT_", "RUNWAYML_"))]:
@@ -77,3 +84,28 @@ def prefect_api(environment: dict[str, str]) -> object:
     yield api
     server.terminate()
     server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+    """Small clips and stills, for tests that are about everything but pictures."""
+    from onset import tiny
+
+    return tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
+    """The strict stand-in for Runway's API."""
+    from strict import listening
+
+    with listening(footage) as strict:
+        yield strict
+
+
+@pytest.fixture
+def at(tmp_path: Path, strict: Strict) -> Production:
+    """A shot list beside its project, whose orders the strict stand-in takes."""
+    from onset import Production
+
+    return Production(tmp_path, strict)

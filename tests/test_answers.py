@@ -280,9 +280,7 @@ class Studio:
         told = self.told()
         for shot, tickets in self.bought().items():
             orders = told[shot]
-            allowed = 1 + sum(
-                o.state == "failed" and attempts(o) > 1 for o in orders
-            )
+            allowed = 1 + sum(o.state == "failed" and attempts(o) > 1 for o in orders)
             assert len(tickets) <= allowed, (shot, orders)
             known = {o.ticket for o in orders} | {o.state for o in orders}
             for ticket in tickets:

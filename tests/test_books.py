@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from onset import Production, doors, tiny
-from strict import Strict, listening
+from onset import Production, doors
 
 from secondunit import books, cli, crew
 from secondunit.crew import Settings
@@ -19,23 +18,9 @@ from secondunit.ledger.daybook import Daybook
 from secondunit.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
-
-
-@pytest.fixture
-def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
-    with listening(footage) as strict:
-        yield strict
-
-
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
+    from strict import Strict
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from onset import PACE, Production, doors, everything, in_turn, tiny
-from strict import DROP, Life, Reply, Strict, listening
+from onset import PACE, Production, doors, everything, in_turn
+from strict import DROP, Life, Reply, Strict
 
 from secondunit.errors import OverBudget, Refused, ShotError, Stopped, Unreachable, UsageError
 from secondunit.ledger import Order
@@ -16,26 +16,7 @@ from secondunit.ports import Account
 from secondunit.take.breaker import EARNED, TOKENS, Line, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from secondunit.take import Unit
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
-
-
-@pytest.fixture
-def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
-    with listening(footage) as strict:
-        yield strict
-
-
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
 
 
 # --- the line -----------------------------------------------------------------------------------

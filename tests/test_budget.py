@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from onset import Production, doors, in_turn, tiny
+from onset import Production, doors, in_turn
 from programs import BIN
-from strict import DROP, Life, Reply, Strict, listening
+from strict import DROP, Life, Reply, Strict
 
 from secondunit.errors import OverBudget, SecondUnitError
 from secondunit.ledger import Allowance, Intent, Ledger
@@ -24,26 +24,10 @@ from secondunit.take import DEARER
 from secondunit.verdicts import come_back_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = "key_" + "c4na7y00" * 16
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
-
-
-@pytest.fixture
-def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
-    with listening(footage) as strict:
-        yield strict
-
-
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from onset import Production, doors, in_turn, tiny
+from onset import Production, doors, in_turn
 from strict import DROP, RESET, Life, Reply, Strict, listening
 
 from secondunit import cli, deciding
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from secondunit.deciding import Decision
 
 QUEUED = ("PENDING", Reply(401))  # the run is locked out, so that the ticket stays where it is
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
 
 
 @pytest.fixture

@@ -6,38 +6,16 @@ import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
-from onset import HEAD, PACE, Production, doors, in_turn, tiny
-from strict import DROP, Life, Reply, Strict, listening
+from onset import HEAD, PACE, Production, doors, in_turn
+from strict import DROP, Life, Reply, Strict
 
 from secondunit.errors import InDoubt, ShotError, UsageError
 from secondunit.ledger import Allowance, Evidence, Intent, Order
 from secondunit.ports import Account
 from secondunit.take import evidence
 from secondunit.take.evidence import by_account, judge
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
-
-
-@pytest.fixture
-def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
-    with listening(footage) as strict:
-        yield strict
-
-
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
-
 
 # --- the verdict ----------------------------------------------------------------------------------
 

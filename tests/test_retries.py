@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from onset import HEAD, PACE, Production, doors, everything, in_turn, tiny
+from onset import HEAD, PACE, Production, doors, everything, in_turn
 from reel import large_clip
-from strict import DROP, RESET, Life, Reply, Strict, listening
+from strict import DROP, RESET, Life, Reply, Strict
 
 from secondunit import catalog, verdicts
 from secondunit.errors import (
@@ -33,7 +33,7 @@ from secondunit.take.inputs import LENT
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from secondunit.take import Unit
@@ -42,24 +42,8 @@ LARGE = HEAD + "  one: {prompt: Make it night., source: plate.mp4}\n"
 
 
 @pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
-
-
-@pytest.fixture(scope="module")
 def plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return large_clip(tmp_path_factory.mktemp("plate") / "plate.mp4")
-
-
-@pytest.fixture
-def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
-    with listening(footage) as strict:
-        yield strict
-
-
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
 
 
 async def ask(strict: Strict, question: Callable[[WireGateway], Awaitable[Any]]) -> Any:

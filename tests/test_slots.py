@@ -7,17 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from onset import Production, doors, tiny
-from strict import Life, Reply, Strict, listening
+from onset import Production, doors
+from strict import Life, Reply, Strict
 
 from secondunit.errors import UsageError
 from secondunit.ports import Account
 from secondunit.take.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from secondunit.take import Unit
 
 
@@ -106,22 +103,6 @@ def test_a_slot_is_free_again_however_its_holder_ended() -> None:
 
 
 # --- at the gateway -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    return tiny(tmp_path_factory.mktemp("reel"))
-
-
-@pytest.fixture
-def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
-    with listening(footage) as strict:
-        yield strict
-
-
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
 
 
 @pytest.mark.parametrize("limit", [1, 3])

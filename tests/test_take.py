@@ -54,11 +54,6 @@ def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
         assert strict.quickest() >= PACE.poll
 
 
-@pytest.fixture
-def at(tmp_path: Path, strict: Strict) -> Production:
-    return Production(tmp_path, strict)
-
-
 # --- the routes -----------------------------------------------------------------------------------
 
 
