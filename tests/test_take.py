@@ -32,6 +32,7 @@ from secondunit.errors import (
 )
 from secondunit.ledger import Allowance
 from secondunit.ports import Account
+from secondunit.take import inputs
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
@@ -424,6 +425,15 @@ def test_a_file_that_changed_since_the_plan_is_not_sent(
     with pytest.raises(UsageError, match=r"Nothing was ordered for this shot"):
         at.shoot(plan)
     assert strict.requests == []
+
+
+@pytest.mark.covers("G2")
+def test_a_take_that_changes_while_it_is_read_is_not_sent(at: Production, strict: Strict) -> None:
+    take = at.shoot(at.plan())
+    assert inputs._unchanged(take) == take.path.read_bytes()
+    take.path.write_bytes(b"something else")
+    with pytest.raises(ShotError, match=r"changed while it was read. Nothing was ordered"):
+        inputs._unchanged(take)
 
 
 def test_too_many_at_once_waits_as_long_as_it_is_told(at: Production, strict: Strict) -> None:
