@@ -89,7 +89,11 @@ def program(at: Set, source: str, *words: str, **more: str) -> tuple[int, str]:
         [sys.executable, "-c", source, *words], env=at.environment | more, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
+    # Prefect's heartbeat may stumble over the end of Prefect's own engine, which some of these run
+    ours = [
+        line for line in done.stderr.splitlines() if 'File "' in line and "/secondunit/" in line
+    ]
+    assert not ours, done.stderr
     return done.returncode, done.stdout + done.stderr
 
 
