@@ -12,6 +12,7 @@ from secondunit.errors import UsageError
 from secondunit.ledger import Allowance, Ledger
 from secondunit.ledger.database import newest_copy
 from secondunit.ledger.daybook import Daybook
+from secondunit.ledger.tables import FREE
 from secondunit.shotlist.language import money
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def rebuild(project: Project, store: Store) -> Rebuilt:
 
 def _charge(take: Take) -> int:
     charged = take.slate.get("credits_charged")
-    return charged if type(charged) is int else 0
+    return charged if type(charged) is int and take.slate.get("gateway") != FREE else 0
 
 
 def allowance(plan: Plan, settings: Settings, budget: int | None) -> Allowance:

@@ -66,7 +66,9 @@ class Source:
     def mark(self, span: Span) -> Mark:
         """Return where a span begins, and how much of it is on that line."""
         line, column = self.position(span.start)
-        width = len(self.line(line)[column - 1 : column - 1 + span.end - span.start].rstrip(" \t\r"))
+        width = len(
+            self.line(line)[column - 1 : column - 1 + span.end - span.start].rstrip(" \t\r")
+        )
         return Mark(line, column, max(1, width))
 
     def problem(self, span: Span, message: str, where: Where = (), code: str = "") -> Problem:
