@@ -17,8 +17,8 @@ from secondunit.shotlist.language import (
     ShotListSpec,
     ShotSpec,
     TrimSpec,
-    money,
 )
+from secondunit.shotlist.spec import money
 
 AMOUNTS = [
     (500, 500),

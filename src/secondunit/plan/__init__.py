@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from secondunit.cut import Profile, Trim
     from secondunit.errors import Problem
     from secondunit.plan.assets import Asset
+    from secondunit.shotlist.office import NoticeSpec, ReviewSpec
 
 PLAN_SCHEMA = 1
 
@@ -163,6 +164,8 @@ class Plan:
     cap: int | None = None
     per_shot: int | None = None
     selection: str = ""
+    review: ReviewSpec | None = None
+    notices: tuple[NoticeSpec, ...] = ()
 
     @property
     def film_name(self) -> str:

@@ -95,6 +95,7 @@ class _Planner:
                 self.router.look_over(shot)
         self._check_lost_comments()
         self._check_prices_age()
+        self._check_schedule()
         profile, cut = self._profile(), self._cut()
         self.problems += self.desk.problems
         remarks = tuple(sorted(dict.fromkeys(self.desk.doubts)))
@@ -107,10 +108,24 @@ class _Planner:
             free=self.catalog.gateways[self.gateway].free, quality=self.quality,
             profile=profile, steps=tuple(steps.values()), cut=cut, remarks=remarks,
             cap=self.shotlist.cap, per_shot=self.shotlist.per_shot,
+            review=self.shotlist.review, notices=self.shotlist.notices,
         )  # fmt: skip
 
     def _complain(self, where: tuple[str | int, ...], message: str) -> None:
         self.problems.append(self.shotlist.document.problem(where, message))
+
+    def _check_schedule(self) -> None:
+        """See that what shoots by itself has a cap where it costs money: nobody is there to ask."""
+        schedule = self.shotlist.schedule
+        if schedule is None or schedule.budget is not None or self.shotlist.cap is not None:
+            return
+        gateway = schedule.gateway or self.shotlist.gateway or DEFAULT_GATEWAY
+        if not self.catalog.gateways[gateway].free:
+            self._complain(
+                ("schedule",),
+                f"nobody is asked before a scheduled run, and {gateway} costs money. Add `budget`"
+                " to the schedule, or `budget: {cap: …}` to the shot list.",
+            )
 
     def _models(self, choices: Choices) -> Mapping[str, str]:
         built_in = QUALITIES[self.catalog.gateways[self.gateway].family]

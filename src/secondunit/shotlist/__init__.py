@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from secondunit import document
 from secondunit.shotlist.complaints import explain
-from secondunit.shotlist.language import ShotListSpec, ShotSpec, SubjectSpec, money, without_notes
+from secondunit.shotlist.language import ShotListSpec, ShotSpec, SubjectSpec
+from secondunit.shotlist.spec import money, without_notes
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from secondunit.document import Document, Where
     from secondunit.errors import Problem
     from secondunit.shotlist.language import ProfileSpec
+    from secondunit.shotlist.office import NoticeSpec, ReviewSpec, ScheduleSpec
 
 DEFAULT_RATIO = "16:9"
 NTSC = {Fraction(n * 1000, 1001).limit_denominator(1001) for n in (24, 30, 48, 60, 120)}
@@ -75,6 +77,9 @@ class ShotList:
     per_shot: int | None
     shots: tuple[Shot, ...]
     problems: tuple[Problem, ...] = ()
+    schedule: ScheduleSpec | None = None
+    review: ReviewSpec | None = None
+    notices: tuple[NoticeSpec, ...] = ()
 
     @property
     def name(self) -> str:
@@ -128,6 +133,9 @@ class _Reader:
             per_shot=_amount(top, "per_shot"),
             shots=shots,
             problems=tuple(dict.fromkeys(self.problems)),
+            schedule=top.schedule,
+            review=top.review,
+            notices=tuple(top.notify or ()),
         )
 
     def _check_scenes(self, data: dict[str, Any]) -> None:

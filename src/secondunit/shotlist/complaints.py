@@ -77,6 +77,18 @@ _MEANT: Mapping[str, Mapping[str, str]] = {
     "TrimSpec": {"Write `in`.": "start begin", "Write `out`.": "end"},
     "BudgetSpec": {"Write `cap`.": "limit max total"},
     "ProfileSpec": {"Write `still`.": "image"},
+    "ScheduleSpec": {
+        "Write `every`.": "interval period repeat",
+        "Write `timezone`.": "tz zone",
+        "Write `cron`.": "at time when",
+        "Write `starts`.": "anchor start begin",
+        "Write `budget`.": "cap limit max",
+        "Write `paused: true`.": "enabled active disabled",
+    },
+    "NoticeSpec": {
+        "Write `to`, with a name from your settings.": "slack webhook email mail url channel",
+        "Write `on`.": "events event when",
+    },
 }
 GUESSES: Mapping[str, Mapping[str, str]] = {
     spec: {word: hint for hint, words in hints.items() for word in words.split()}
@@ -132,6 +144,9 @@ _SPECS: Mapping[tuple[str, str | int], str] = {
     ("ShotListSpec", "cut"): "CutSpec",
     ("ShotListSpec", "budget"): "BudgetSpec",
     ("ShotListSpec", "scenes"): "SceneSpec",
+    ("ShotListSpec", "schedule"): "ScheduleSpec",
+    ("ShotListSpec", "review"): "ReviewSpec",
+    ("ShotListSpec", "notify"): "NoticeSpec",
     **{(level, "shots"): "Shots" for level in ("ShotListSpec", "SceneSpec")},
     **{(level, "defaults"): "ShotSpec" for level in ("ShotListSpec", "SceneSpec")},
     ("ShotSpec", "first_frame"): "FirstFrameSpec",

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -19,12 +16,19 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-if TYPE_CHECKING:
-    from pydantic import GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
+from secondunit.shotlist.office import NoticeSpec, ReviewSpec, ScheduleSpec
+from secondunit.shotlist.spec import (
+    Amount,
+    ByName,
+    Label,
+    Line,
+    Spec,
+    Text,
+    fail,
+    label,
+    without_notes,
+)
 
 VERSION = 1
 SEED_LIMIT = 4294967295
@@ -38,7 +42,7 @@ RATIO = r"[1-9][0-9]{0,4}:[1-9][0-9]{0,4}"
 LATER: dict[str, frozenset[str]] = {
     spec: frozenset(keys.split())
     for spec, keys in {
-        "ShotListSpec": "audio deliverables schedule review notify",
+        "ShotListSpec": "audio deliverables",
         "ShotSpec": "last_frame restyle_first_frame performance takes handles chain chunk circled"
         " speed dialogue",
         "ProfileSpec": "performance takes upscale",
@@ -48,13 +52,9 @@ LATER: dict[str, frozenset[str]] = {
 LATER_TRANSITIONS = frozenset({"dissolve", "fade", "wipe", "slide", "dip"})
 
 
-def _fail(kind: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError(kind, message.replace("{", "{{").replace("}", "}}"))
-
-
 def _ratio(value: str) -> str:
     if not re.fullmatch(RATIO, value):
-        raise _fail(
+        raise fail(
             "ratio",
             f"{value[:40]!r} is not a ratio. Write one of {', '.join(RATIO_WORDS)},"
             " or pixels such as 1280:720.",
@@ -67,7 +67,7 @@ def _shot_id(value: str) -> str:
     # marks over and under letters are no letters to `\w`, and Hindi or Thai cannot do without
     bare = "".join(c for c in value if not unicodedata.category(c).startswith("M"))
     if not SHOT_ID.fullmatch(bare) or value != value.strip() or len(value) > 64:
-        raise _fail(
+        raise fail(
             "shot_id",
             f"{value[:70]!r} cannot be a shot's name. Begin with a letter or digit; use letters,"
             " digits, spaces and _ - . # ' ( ) & +, at most 64 in all.",
@@ -77,7 +77,7 @@ def _shot_id(value: str) -> str:
 
 def _tag(value: str) -> str:
     if not TAG.fullmatch(value.lower()):
-        raise _fail(
+        raise fail(
             "tag",
             f"{value[:40]!r} cannot be a tag. A tag has 3 to 16 letters, digits or _, and begins"
             " with a letter.",
@@ -85,67 +85,12 @@ def _tag(value: str) -> str:
     return value.lower()
 
 
-def _label(value: Any) -> Any:
-    """Take a number for the name it is meant as: `scene: 1`, `title: 1917`."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if whole else value
-
-
-def without_notes(mapping: Any) -> Any:
-    """Return a mapping without the user's own keys, which begin with `x-`."""
-    if not isinstance(mapping, dict):
-        return mapping
-    return {k: v for k, v in mapping.items() if not str(k).startswith("x-")}
-
-
-class _ByName:
-    """Marks a mapping whose keys are names that the author gives; `x-…` keys are none of them."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {**handler(core), "patternProperties": {"^x-": {}}}
-
-
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
-        raise _fail("scalar", "a variable is a text, a number, true or false.")
+        raise fail("scalar", "a variable is a text, a number, true or false.")
     return value
 
 
-def _credits(value: str) -> str:
-    if money(value) is None:
-        raise _fail(
-            "money",
-            f'{value[:40]!r} is not an amount. Write credits (500) or dollars ("$5", "5 USD").',
-        )
-    return value
-
-
-def money(value: float | str, *, up: bool = False) -> int | None:
-    """Return an amount in whole credits ($0.01 each); None if it is not an amount.
-
-    What may be spent is rounded down, a price `up`. A bare number means credits, the smaller of the
-    two readings, so that a misunderstanding stops a run instead of paying for it.
-    """
-    whole = ceil if up else int
-    if isinstance(value, int | float):
-        return whole(value) if value >= 0 else None
-    match = re.fullmatch(
-        r"\s*(?P<sign>\$)?\s*(?P<number>[0-9]{1,9}(?:\.[0-9]{1,4})?)\s*(?P<unit>usd|credits?)?\s*",
-        value,
-        re.IGNORECASE,
-    )
-    if not match or (match["sign"] and (match["unit"] or "").startswith("credit")):
-        return None
-    dollars = match["sign"] or (match["unit"] or "").lower() == "usd"
-    return whole(round(float(match["number"]) * (100 if dollars else 1), 6))
-
-
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Label = Annotated[Line, BeforeValidator(_label), WithJsonSchema({"type": ["string", "integer"]})]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
 File = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 _RATIO_SCHEMA = {
     "type": "string",
@@ -157,7 +102,7 @@ Ratio = Annotated[str, AfterValidator(_ratio), WithJsonSchema(_RATIO_SCHEMA)]
 ShotId = Annotated[str, AfterValidator(_shot_id)]
 ShotLabel = Annotated[
     ShotId,
-    BeforeValidator(_label),
+    BeforeValidator(label),
     WithJsonSchema({"type": ["string", "integer"], "description": "A shot's name"}),
 ]
 VarValue = Annotated[
@@ -167,48 +112,6 @@ TagName = Annotated[str, AfterValidator(_tag)]
 Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT)]
 Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Instant = Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)]
-Amount = Annotated[
-    Annotated[int, Field(ge=0), Tag("number")]
-    | Annotated[float, Field(ge=0, allow_inf_nan=False), Tag("fraction")]
-    | Annotated[str, AfterValidator(_credits), Tag("text")],
-    Discriminator(
-        lambda v: "text" if isinstance(v, str) else "fraction" if isinstance(v, float) else "number"
-    ),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
-            "description": 'Credits (500), or dollars ("$5")',
-        }
-    ),
-]
-
-
-class Spec(BaseModel):
-    """Base of every mapping in a shot list: unknown keys are errors, `x-…` keys are the user's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    # The field that a bare string fills, where a string is as good as a mapping.
-    text_means: ClassVar[str] = ""
-    # JSON Schemas of other short forms.
-    also: ClassVar[tuple[dict[str, Any], ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, data: Any) -> Any:
-        if isinstance(data, str) and cls.text_means:
-            return {cls.text_means: data}
-        return without_notes(data)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Let the schema admit what `_read` admits: the short form, and `x-…` keys."""
-        schema = handler(core)
-        handler.resolve_ref_schema(schema)["patternProperties"] = {"^x-": {}}
-        short = [{"type": "string", "minLength": 1}] if cls.text_means else []
-        return {"anyOf": [*short, *cls.also, schema]} if short or cls.also else schema
 
 
 class ReferenceSpec(Spec):
@@ -236,7 +139,7 @@ class FirstFrameSpec(Spec):
     def _one_origin(self) -> FirstFrameSpec:
         given = [n for n in ("file", "prompt", "from_") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise _fail("first_frame", "a first frame has one of `file`, `prompt` or `from`.")
+            raise fail("first_frame", "a first frame has one of `file`, `prompt` or `from`.")
         return self
 
 
@@ -259,7 +162,7 @@ class TrimSpec(Spec):
     @model_validator(mode="after")
     def _forward(self) -> TrimSpec:
         if self.out is not None and self.out <= self.in_:
-            raise _fail(
+            raise fail(
                 "trim", f"a trim ends after it begins; {self.in_:g} to {self.out:g} does not."
             )
         return self
@@ -313,7 +216,7 @@ class SubjectSpec(Spec):
     references: Annotated[list[File], Field(max_length=MAX_REFERENCES)] | None = None
 
 
-Subjects = Annotated[dict[TagName, SubjectSpec], BeforeValidator(without_notes), _ByName]
+Subjects = Annotated[dict[TagName, SubjectSpec], BeforeValidator(without_notes), ByName]
 
 
 class ProfileSpec(Spec):
@@ -324,7 +227,7 @@ class ProfileSpec(Spec):
     edit: Line | None = None
 
 
-Profiles = Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), _ByName]
+Profiles = Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), ByName]
 
 
 class CutSpec(Spec):
@@ -340,13 +243,22 @@ class BudgetSpec(Spec):
     per_shot: Amount | None = None
 
 
+Notices = Annotated[
+    list[NoticeSpec],
+    BeforeValidator(lambda v: v if isinstance(v, list) else [v]),
+    WithJsonSchema(
+        {"anyOf": [{"type": "array"}, {"type": "string"}, {"type": "object"}]},
+    ),
+]
+
+
 def _list_or_mapping(value: Any) -> str:
     return "list" if isinstance(value, list) else "mapping"
 
 
 Shots = Annotated[
     Annotated[list[ShotSpec], Tag("list")]
-    | Annotated[dict[ShotId, ShotSpec], BeforeValidator(without_notes), _ByName, Tag("mapping")],
+    | Annotated[dict[ShotId, ShotSpec], BeforeValidator(without_notes), ByName, Tag("mapping")],
     Discriminator(_list_or_mapping),
     Field(description="The shots in film order: a list, or a mapping from name to shot"),
 ]
@@ -379,12 +291,15 @@ class ShotListSpec(Spec):
     cast: Subjects | None = None
     locations: Subjects | None = None
     looks: Subjects | None = None
-    profiles: Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), _ByName] | None = (
+    profiles: Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), ByName] | None = (
         None
     )
     quality: Line | None = None
     budget: BudgetSpec | None = None
     cut: CutSpec | None = None
+    schedule: ScheduleSpec | None = None
+    review: ReviewSpec | None = None
+    notify: Notices | None = None
     notes: Text | None = None
     tags: list[Label] | None = None
     shots: Shots | None = None
