@@ -13,7 +13,7 @@ from secondunit.ledger import Allowance, Ledger
 from secondunit.ledger.database import newest_copy
 from secondunit.ledger.daybook import Daybook
 from secondunit.ledger.tables import FREE
-from secondunit.shotlist.language import money
+from secondunit.shotlist.spec import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,7 +18,7 @@ from secondunit import catalog as catalogue
 from secondunit import credentials
 from secondunit.durable import disk_trouble, is_remote, make_folder
 from secondunit.errors import Locked, UsageError
-from secondunit.shotlist.language import money
+from secondunit.shotlist.spec import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -30,7 +30,7 @@ from secondunit.errors import (
 )
 from secondunit.ledger import OPEN, Allowance
 from secondunit.plan import dollars
-from secondunit.shotlist.language import money
+from secondunit.shotlist.spec import money
 from secondunit.store import Store
 from secondunit.take.lane import Lane
 from secondunit.watch import say, terminal, watching
