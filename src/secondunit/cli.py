@@ -7,7 +7,6 @@ import os
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -217,14 +216,14 @@ def shoot(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Shoot the whole list and join the film. Run it again at any time; nothing is bought twice."""
-    from secondunit import shooting
+    from secondunit import shooting, standby
 
     plan = _compiled(file, gateway, quality, root)
-    call = shooting.Call(
-        plan=plan, project=_project(plan, out), only=only, budget=shooting.amount(budget),
+    call = standby.Call(
+        plan=plan, project=_project(plan, out), only=only, budget=standby.amount(budget),
         yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
     )  # fmt: skip
-    call = shooting.selected(call)
+    call = standby.selected(call)
     code = shooting.shoot(call)
     if open_ and code == 0:
         typer.launch(str(call.project.films / f"{call.plan.film_name}.mp4"))
@@ -395,17 +394,9 @@ def schema() -> None:
 def _compiled(
     file: str, gateway: GatewayName | None, quality: str | None, root: list[str] | None
 ) -> Plan:
-    from secondunit import shotlist
-    from secondunit.crew import Settings, prices
-    from secondunit.plan.assets import allowed_roots
-    from secondunit.plan.planner import Choices, compile_plan
+    from secondunit.crew import compiled
 
-    choices = Choices(
-        gateway=gateway.value if gateway else None, quality=quality,
-        roots=allowed_roots(root or []), today=datetime.now(UTC).date(),
-        prices=prices(Settings.load()),
-    )  # fmt: skip
-    return compile_plan(shotlist.read(file), choices)
+    return compiled(file, gateway.value if gateway else None, quality, root or [])
 
 
 def _project(plan: Plan, out: str | None) -> Project:

@@ -7,6 +7,7 @@ import os
 import tomllib
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,9 +22,10 @@ from secondunit.errors import Locked, UsageError
 from secondunit.shotlist.spec import money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from secondunit.gateways.wire import Credentials, WireGateway
+    from secondunit.plan import Plan
 
 SETTINGS_FOLDER = "secondunit"
 SETTINGS_FILE = "settings.toml"
@@ -205,6 +207,24 @@ class Project:
 def project_of(folder: str | Path, out: str | None, settings: Settings) -> Project:
     """Return the project of a shot list in `folder`: there, or where `--out` or the settings say."""
     return Project(Path(out or settings.out or folder).expanduser().absolute())
+
+
+def compiled(
+    file: str, gateway: str | None = None, quality: str | None = None, roots: Sequence[str] = ()
+) -> Plan:
+    """Read the shot list `file` and compile it, with the user's prices and today's catalogue.
+
+    `roots` are folders from which files may come beside the shot list's own. Raises SpecError.
+    """
+    from secondunit import shotlist
+    from secondunit.plan.assets import allowed_roots
+    from secondunit.plan.planner import Choices, compile_plan
+
+    choices = Choices(
+        gateway=gateway, quality=quality, roots=allowed_roots(roots),
+        today=datetime.now(UTC).date(), prices=prices(Settings.load()),
+    )  # fmt: skip
+    return compile_plan(shotlist.read(file), choices)
 
 
 @contextmanager
