@@ -1,4 +1,4 @@
-"""Makes the pictures of the README from a real run of lesson 1: its frames, and its page in Prefect.
+"""Makes the pictures of the README files from real runs: frames of a film, and pages in Prefect.
 
 Needs Debian's chromium. Run it with an empty scratch folder: python examples/make_pictures.py DIR
 """
@@ -7,49 +7,184 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import av
 from PIL import Image
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 HERE = Path(__file__).parent
+PICTURES = HERE / "pictures"
 LESSON = HERE / "01_three_shots" / "shots.yaml"
-PORT = 4319
-API = f"http://127.0.0.1:{PORT}/api"
+NEWEST = {"sort": "START_TIME_DESC", "limit": 1}
 CHROMIUM = (
     "chromium --headless --no-sandbox --disable-gpu --no-first-run --hide-scrollbars"
     " --disable-background-networking --disable-component-update --disable-sync"
 )
+# A night on which not all goes well: one shot at a time, a moderated one, one whose ticket is lost.
+HARBOUR = """\
+title: Harbour at night
+slate: HAR-07
+defaults: {duration: 4, ratio: '16:9', seed: 7}
+shots:
+  Boats: Fishing boats rock at their moorings at night. Slow push-in.
+  Keeper: A lighthouse keeper climbs the stairs with a lantern.
+  Lamp: The lamp of the lighthouse begins to turn. Night, storm.
+  Storm: {continues: Boats, prompt: Waves break over the pier. Handheld.}
+  Rope: A rope runs through an iron ring. Close-up.
+  Dawn: {continues: Keeper, prompt: Dawn over the harbour; gulls. Pan left.}
+"""
+NIGHT = (
+    "--tier", "1", "--key", "lesson",
+    "--fault", "POST /v1/*@gen4.5#3=fail:SAFETY.INPUT.TEXT", "--fault", "POST /v1/*@gen4.5#5=drop",
+)  # fmt: skip
 
 
 def main(scratch: Path) -> None:
-    """Shoot the lesson under a Prefect server and take the pictures."""
+    """Shoot lesson 1 and the night in the harbour under a Prefect server, and take the pictures."""
     scratch.mkdir(parents=True, exist_ok=True)
+    with prefect(scratch) as server:
+        command = [_program("secondunit"), "shoot", str(LESSON), "--out", str(scratch)]
+        subprocess.run(command, env=server.environment, check=True)
+        film_strip(scratch / "films" / "shots.mp4", PICTURES / "film.jpg")
+        run = server.newest_run()
+        server.photograph(run, PICTURES / "prefect.png", (1280, 560))
+        server.photograph(server.page(run, "film"), PICTURES / "prefect-film.png", (1280, 720))
+        with harbour(scratch, server.environment) as night:
+            server.until(lambda states: {"Rolling", "Completed", "Waiting for a slot"} <= states)
+            server.photograph(server.newest_run(), PICTURES / "prefect-live.png", (1280, 560))
+            night.wait()
+        run = server.newest_run()
+        server.photograph(server.page(run, "call-sheet"), PICTURES / "call-sheet.png", (1280, 620))
+        server.photograph(server.page(run, "dailies"), PICTURES / "dailies.png", (1280, 1180))
+
+
+@contextmanager
+def harbour(
+    scratch: Path, environment: dict[str, str], seconds: str = "12-15"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Shoot the night in the harbour for play money: the backlot stands in for Runway itself.
+
+    `seconds` is how long a shot takes; a browser has to draw its page meanwhile.
+    """
+    port, file = _free_port(), scratch / "harbour.yaml"
+    file.write_text(HARBOUR)
+    home = str(scratch / "lot")
+    lot = subprocess.Popen(
+        [_program("secondunit"), "backlot", "--port", str(port), "--home", home, *NIGHT,
+         "--latency", seconds],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait(f"http://127.0.0.1:{port}/v1/organization")
+        yield subprocess.Popen(
+            [
+                _program("secondunit"),
+                "shoot",
+                file,
+                "--gateway",
+                "runway",
+                "--yes",
+                "--budget",
+                "$8",
+            ],
+            env=environment
+            | {
+                "RUNWAYML_API_SECRET": "lesson",
+                "SECONDUNIT_RUNWAY_BASE_URL": f"http://127.0.0.1:{port}",
+            },
+        )
+    finally:
+        lot.terminate()
+        lot.wait()
+
+
+class Server:
+    """A Prefect server with its pages."""
+
+    def __init__(self, root: str, scratch: Path, environment: dict[str, str]) -> None:
+        """Ask the server at `root`."""
+        self.root = root
+        self.environment = environment
+        self._profile = scratch / "profile"
+
+    def ask(self, path: str, question: dict[str, Any] | None = None) -> Any:
+        """Ask Prefect's API."""
+        body = json.dumps(question or {}).encode()
+        headers = {"Content-Type": "application/json"}
+        with urlopen(Request(f"{self.root}/api/{path}", body, headers, method="POST")) as answer:
+            return json.load(answer)
+
+    def newest_run(self) -> str:
+        """Return the path of the page of the run that began last."""
+        run = self.ask("flow_runs/filter", NEWEST)[0]
+        return f"runs/flow-run/{run['id']}"
+
+    def page(self, run: str, name: str) -> str:
+        """Return the path of an artifact of a run: its call sheet, its dailies, …."""
+        question = {"flow_runs": {"id": {"any_": [run.rpartition("/")[2]]}}}
+        found = self.ask("artifacts/filter", question)
+        return next(f"artifacts/artifact/{a['id']}" for a in found if a["key"].endswith(name))
+
+    def until(self, seen: Any) -> None:
+        """Wait until the names of the states of the newest run's tasks are as `seen` says."""
+        for _ in range(600):
+            runs = self.ask("flow_runs/filter", NEWEST)
+            question = {"flow_runs": {"id": {"any_": [run["id"] for run in runs]}}}
+            if seen({task["state_name"] for task in self.ask("task_runs/filter", question)}):
+                return
+            time.sleep(0.5)
+        raise RuntimeError("The run never came to look like that.")
+
+    def photograph(self, path: str, out: Path, size: tuple[int, int]) -> None:
+        """Photograph a page once it has drawn itself."""
+        time.sleep(3)  # Prefect writes states and events down in batches
+        width, height = size
+        self._browse(path, f"--window-size={width},{height}", f"--screenshot={out}")
+        with Image.open(out) as picture:
+            picture.convert("RGB").quantize(192).save(out, optimize=True)
+
+    def dom(self, path: str) -> str:
+        """Return a page as it stands once it has drawn itself, as HTML."""
+        return self._browse(path, "--dump-dom")
+
+    def _browse(self, path: str, *how: str) -> str:
+        command = [*CHROMIUM.split(), f"--user-data-dir={self._profile}", *how]
+        return subprocess.run(
+            [*command, "--virtual-time-budget=15000", f"{self.root}/{path}"],
+            check=True, capture_output=True, text=True, timeout=240,
+        ).stdout  # fmt: skip
+
+
+@contextmanager
+def prefect(scratch: Path) -> Iterator[Server]:
+    """Have a Prefect server with pages of its own."""
+    port = _free_port()
+    root = f"http://127.0.0.1:{port}"
     environment = {
         **os.environ,
         "PREFECT_HOME": str(scratch / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_API_URL": API,
-        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_UI_API_URL": f"{root}/api",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }
     server = subprocess.Popen(
-        [_program("prefect"), "server", "start", "--port", str(PORT)],
+        [_program("prefect"), "server", "start", "--port", str(port)],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        _wait(f"{API}/health")
-        subprocess.run(
-            [_program("secondunit"), "shoot", str(LESSON), "--out", str(scratch)],
-            env={**environment, "PREFECT_API_URL": API}, check=True,
-        )  # fmt: skip
-        film_strip(scratch / "films" / "shots.mp4", HERE / "pictures" / "film.jpg")
-        time.sleep(3)
-        page(_run_page(), scratch / "profile", HERE / "pictures" / "prefect.png")
+        _wait(f"{root}/api/health")
+        yield Server(root, scratch, environment | {"PREFECT_API_URL": f"{root}/api"})
     finally:
         server.terminate()
         server.wait()
@@ -70,33 +205,24 @@ def film_strip(film: Path, out: Path, columns: int = 3, rows: int = 2, width: in
     sheet.save(out, quality=88)
 
 
-def page(url: str, profile: Path, out: Path) -> None:
-    """Photograph a page once it has drawn itself."""
-    subprocess.run(
-        [*CHROMIUM.split(), f"--user-data-dir={profile}", "--window-size=1280,560",
-         "--virtual-time-budget=15000", f"--screenshot={out}", url],
-        check=True, stderr=subprocess.DEVNULL, timeout=120,
-    )  # fmt: skip
-
-
-def _run_page() -> str:
-    question = Request(
-        f"{API}/flow_runs/filter", b"{}", {"Content-Type": "application/json"}, method="POST"
-    )
-    with urlopen(question) as answer:
-        (run,) = json.load(answer)
-    return f"http://127.0.0.1:{PORT}/runs/flow-run/{run['id']}"
-
-
 def _wait(url: str) -> None:
+    """Wait until somebody listens there, whatever the answer."""
     for _ in range(240):
         try:
             urlopen(url).close()
-        except URLError:
+        except URLError as error:
+            if hasattr(error, "code"):
+                return
             time.sleep(0.5)
         else:
             return
-    raise SystemExit("Prefect's server did not start.")
+    raise RuntimeError(f"Nothing answers at {url}.")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _program(name: str) -> str:

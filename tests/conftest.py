@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from onset import Production
+    from postgres import Server
     from strict import Strict
+    from studio import Studio
 
 # Before anything imports Prefect: nothing of the user's own settings may reach a test.
 for _name in [n for n in os.environ if n.startswith(("PREFECT_", "SECONDUNIT_", "RUNWAYML_"))]:
@@ -94,6 +96,29 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
     return tiny(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def pg() -> Iterator[Server]:
+    """A PostgreSQL server, where it is installed."""
+    from postgres import program, serving
+
+    if program("initdb") is None:
+        pytest.skip("PostgreSQL is not installed")
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pg_database(pg: Server) -> str:
+    """The address of a database that tests use one after the other."""
+    return pg.database()
+
+
+@pytest.fixture
+def shared(pg: Server, pg_database: str) -> str:
+    """The address of a shared ledger in which nothing was ever ordered."""
+    return pg.emptied(pg_database)
+
+
 @pytest.fixture
 def strict(footage: Callable[..., bytes]) -> Iterator[Strict]:
     """The strict stand-in for Runway's API."""
@@ -109,3 +134,22 @@ def at(tmp_path: Path, strict: Strict) -> Production:
     from onset import Production
 
     return Production(tmp_path, strict)
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    from bucket import serving
+
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
+def studio(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Studio:
+    """A place that machines share, once on every kind of storage."""
+    from studio import made
+
+    return made(request.param, request, tmp_path, monkeypatch)

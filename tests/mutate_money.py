@@ -24,14 +24,17 @@ KILLERS = {
     "ledger/rescue": ("rescue",),
     "ledger/daybook": ("daybook",),
     "ledger/tables": ("ledger", "budget"),
-    "ledger/__init__": ("ledger", "rescue", "budget", "books", "daybook"),
+    "ledger/__init__": ("ledger_tells", "ledger", "rescue", "daybook", "books"),
     "take/breaker": ("breaker",),
     "take/slots": ("slots",),
     "take/evidence": ("evidence",),
-    "take/lane": ("evidence", "budget", "ledger"),
-    "take/__init__": ("retries", "breaker", "budget", "evidence"),
-    "verdicts": ("retries", "budget", "take"),
-    "gateways/answers": ("answers",),
+    "take/lane": ("lane", "evidence"),
+    "take/inputs": ("inputs",),
+    "take/__init__": ("retries", "breaker", "budget", "evidence", "take"),
+    "verdicts": ("retries", "budget"),
+    "books": ("books",),
+    "deciding": ("deciding",),
+    "gateways/answers": ("wire", "answers"),
 }
 SETTINGS = """
 [tool.mutmut]

@@ -79,6 +79,9 @@ class Production:
         self.seen = Seen()
         self.unit: Unit | None = None
 
+    def store(self) -> Store:
+        return Store(self.project.store)
+
     def plan(self, text: str = ONE) -> Plan:
         path = self.folder / "film.yaml"
         path.write_text(text)
@@ -107,7 +110,7 @@ class Production:
     ) -> Any:
         gateway = self.gateway()
         self.unit = unit = Unit(
-            plan, gateway, ledger, Store(self.project.store), lane, self.seen,  # type: ignore[arg-type]  # stages are text here
+            plan, gateway, ledger, self.store(), lane, self.seen,  # type: ignore[arg-type]  # stages are text here
             run=self.run_name, allowance=self.allowance, account=self.account, stop=self.stop,
         )  # fmt: skip
         unit.pace = self.pace

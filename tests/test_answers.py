@@ -199,6 +199,54 @@ def test_the_damage_is_real() -> None:
     assert {"PENDING", "RUNNING", "SUCCEEDED", "FAILED"} < states
 
 
+def around(task: dict[str, Any] | None, **words: Any) -> dict[str, Any]:
+    return {"task_id": "t", "data": task, **words}
+
+
+READINGS = [
+    (TASKS[0], Progress("PENDING")),
+    (TASKS[2], Progress("RUNNING", 0.42)),
+    (TASKS[3], Progress("SUCCEEDED", outputs=(OUTPUT,), credits=24)),
+    (TASKS[4], Progress("FAILED", credits=24, failure="No.", failure_code="SAFETY.INPUT.TEXT")),
+    (TASKS[5], Progress("CANCELLED", credits=0)),
+    (around(None, status="IN_PROGRESS", progress="42%"), Progress("RUNNING", 0.42)),
+    (around(None, status="NOT_START"), Progress("PENDING")),
+    (around(TASKS[2], status="IN_PROGRESS", progress="99%"), Progress("RUNNING", 0.42)),
+    (
+        around(TASKS[2], status="FAILURE", fail_reason="gave up"),
+        Progress("FAILED", 0.42, failure="gave up", failure_code="GATEWAY"),
+    ),
+    (
+        around(TASKS[4], status="FAILURE", fail_reason="gave up"),
+        Progress("FAILED", credits=24, failure="No.", failure_code="SAFETY.INPUT.TEXT"),
+    ),
+    (around(TASKS[3], status="FAILURE"), Progress("SUCCEEDED", outputs=(OUTPUT,), credits=24)),
+    (around(None, status="SUCCESS", result_url=OUTPUT), Progress("SUCCEEDED", outputs=(OUTPUT,))),
+]
+
+
+@pytest.mark.parametrize(("page", "said"), READINGS)
+def test_a_task_is_read_whole_and_believed_before_its_envelope(
+    page: dict[str, Any], said: Progress
+) -> None:
+    assert answers.progress(page) == said
+
+
+@pytest.mark.parametrize("length", [1, 36, 200])
+def test_a_ticket_may_be_as_long_as_any_gateway_makes_it(length: int) -> None:
+    body = json.dumps({"id": "t" * length, "estimatedCost": {"credits": 23.2}}).encode()
+    assert answers.outcome(200, body, {}) == Ordered("t" * length, 24)
+
+
+def test_a_ticket_that_is_none_is_a_doubt_in_its_own_words() -> None:
+    odd = [answers.outcome(200, json.dumps({"id": id_}).encode(), {}) for id_ in ("t" * 201, "a\0")]
+    assert odd == [
+        Doubtful(f"the gateway accepted it and names an odd ticket, '{'t' * 199}"),
+        Doubtful(r"the gateway accepted it and names an odd ticket, 'a\x00'"),
+    ]
+    assert answers.outcome(400, b"{}", {}) == Rejected("no reason given", 400)
+
+
 # --- what is done about it -------------------------------------------------------------------------
 
 PACE = Pace(poll=0.01, unknown=0.1, outage=0.2, retry=0.002, again=())

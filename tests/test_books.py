@@ -183,6 +183,19 @@ def test_a_slate_that_does_not_fit_is_passed_over(tmp_path: Path, odd: dict[str,
     ledger.close()
 
 
+def test_only_what_is_known_to_be_paid_is_told_as_paid(at: Production) -> None:
+    store = Store(at.project.store)
+    charged = {
+        "aa": {"credits_charged": 24}, "bb": {"credits_charged": None},
+        "cc": {"credits_charged": "9"}, "dd": {"credits_charged": 24, "gateway": "backlot"},
+    }  # fmt: skip
+    for key, facts in charged.items():
+        part = store.incoming(key, "clip.mp4")
+        part.write_bytes(b"x")
+        store.keep(key, [part], SLATE | facts | {"key": key, "ticket": key})
+    assert books.rebuild(at.project, store) == books.Rebuilt(4, 24, 0)
+
+
 def test_a_disk_that_fails_while_writing_back_is_said(tmp_path: Path) -> None:
     import sqlite3
 
@@ -243,6 +256,10 @@ def test_the_daybook_lies_with_the_user_and_not_with_a_project(
     environment: dict[str, str], folder: str
 ) -> None:
     assert books._state_folder(environment) == Path(folder)
+
+
+def test_without_a_home_in_the_environment_the_daybook_lies_in_the_accounts_home() -> None:
+    assert books._state_folder({}) == Path("~/.local/state/secondunit").expanduser()
 
 
 def test_a_daybook_is_kept_only_where_a_day_has_a_cap(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from footage import small_disk
 
-from secondunit.errors import DiskTrouble, OverBudget
+from secondunit.errors import DiskTrouble, OverBudget, UsageError
 from secondunit.ledger import Allowance, Intent, Ledger
 from secondunit.ledger.daybook import DAY, Daybook
 
@@ -195,3 +195,12 @@ def test_a_daybook_is_opened_again_with_what_it_holds(user: User) -> None:
         again.reserve("another", intent("b", 11), 30)
     again.close()
     assert user.path.stat().st_mode & 0o77 == 0
+
+
+def test_a_daybook_of_a_newer_second_unit_is_left_alone(user: User) -> None:
+    order(user.project("one"), "a", 20)
+    newer = sqlite3.connect(user.path)
+    newer.execute("PRAGMA user_version = 2")
+    newer.close()
+    with pytest.raises(UsageError, match=r"written by a newer Second Unit .*Nothing was ordered"):
+        Daybook(user.path)

@@ -23,7 +23,7 @@ from secondunit.errors import (
     Unreachable,
     UsageError,
 )
-from secondunit.ledger import Allowance, Intent
+from secondunit.ledger import Allowance, Intent, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -425,11 +425,26 @@ def test_a_shot_that_was_never_ordered_is_told_from_those_that_were(desk: Desk) 
 
 def test_a_take_that_failed_several_times_is_ordered_again_as_if_it_never_was(desk: Desk) -> None:
     """Every ending is replaced, because each of them would hold the shot."""
-    desk.at.strict.living("A door", *[Life(states=("FAILED",))] * 3)
+    desk.at.strict.living("A door", *[Life(states=("FAILED",), credits=5)] * 3)
     assert isinstance(desk.at.persist(desk.at.plan()), Refused)
-    settle(desk.at, "resubmit", "one")
+    said = settle(desk.at, "resubmit", "one")
+    cost = sum(order.cost for order in desk.at.orders)
+    assert cost == 15
+    assert f"counts as spent ({cost} credits)" in said
     desk.at.shoot(desk.at.plan())
     assert desk.at.states == ["replaced"] * 3 + ["kept"]
+
+
+@pytest.mark.covers("E9")
+def test_nothing_is_decided_by_an_empty_ledger_beside_a_full_store(desk: Desk) -> None:
+    desk.at.shoot(desk.at.plan())
+    for left in desk.at.project.ledger.parent.glob("ledger.sqlite*"):
+        left.unlink()
+    Ledger(desk.at.project.ledger).close()
+    with pytest.raises(UsageError, match="is missing or empty"):
+        settle(desk.at, "abandon", "one")
+    with pytest.raises(UsageError, match="is missing or empty"):
+        desk.cancel("one")
 
 
 def test_nothing_is_settled_while_a_run_is_at_work(desk: Desk) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from secondunit.store import Store
 from secondunit.take.lane import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FREELY = Allowance()
 
@@ -49,23 +48,30 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(path)
+def ledger_at(path: Path) -> Callable[[], Ledger]:
+    """Open the same ledger once more; `test_ledger_postgres` has another, for the same promises."""
+    return lambda: Ledger(path)
+
+
+@pytest.fixture
+def ledger(ledger_at: Callable[[], Ledger]) -> Iterator[Ledger]:
+    ledger = ledger_at()
     yield ledger
     ledger.close()
 
 
 def history(ledger: Ledger, order: Order) -> list[str]:
-    rows = ledger._file._db.execute(
-        "SELECT state FROM history WHERE order_id = ? ORDER BY id", (order.id,)
-    )
-    return [row[0] for row in rows]
+    with ledger._file.reading() as db:
+        rows = db.execute("SELECT state FROM history WHERE order_id = ? ORDER BY id", (order.id,))
+        return [row[0] for row in rows]
 
 
 # --- from intent to kept --------------------------------------------------------------------------
 
 
-def test_an_order_is_written_down_before_and_after_it_is_sent(ledger: Ledger, path: Path) -> None:
+def test_an_order_is_written_down_before_and_after_it_is_sent(
+    ledger: Ledger, ledger_at: Callable[[], Ledger]
+) -> None:
     order = ledger.intend(intent(), FREELY)
     assert (order.state, order.cost, order.ticket) == ("intent", 10, None)
     order = ledger.opened(order, "t1", 12)
@@ -73,7 +79,8 @@ def test_an_order_is_written_down_before_and_after_it_is_sent(ledger: Ledger, pa
     order = ledger.kept(ledger.made(order, 11))
     assert (order.state, order.cost, order.charged) == ("kept", 11, 11)
     assert history(ledger, order) == ["intent", "open", "made", "kept"]
-    again = Ledger(path)
+    ledger.close()
+    again = ledger_at()
     assert again.of("k") == (order,)
     assert again.blocking("k") == order
     again.close()
@@ -125,10 +132,12 @@ def test_only_one_order_has_a_ticket(ledger: Ledger) -> None:
     assert ledger.doubted(other, "the same ticket twice").state == "doubt"
 
 
-def test_what_a_dead_run_left_is_in_doubt_and_counts_as_spent(ledger: Ledger, path: Path) -> None:
+def test_what_a_dead_run_left_is_in_doubt_and_counts_as_spent(
+    ledger: Ledger, ledger_at: Callable[[], Ledger]
+) -> None:
     ledger.intend(intent(price=30), FREELY)
     ledger.close()
-    again = Ledger(path)
+    again = ledger_at()
     (order,) = again.prepare()
     assert (order.state, order.cost) == ("doubt", 30)
     assert again.prepare() == ()
@@ -541,31 +550,6 @@ def _hasty(*given: Any, **facts: Any) -> sqlite3.Connection:
 # --- the lane -----------------------------------------------------------------------------------
 
 
-class Same:
-    """A gateway that gives every order the same ticket."""
-
-    name = "runway"
-
-    def evidence(self) -> None:
-        return None
-
-    def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
-        return Ordered("t")
-
-
-class Slow:
-    """A gateway that takes its time."""
-
-    name = "runway"
-
-    def evidence(self) -> None:
-        return None
-
-    def create(self, endpoint: str, body: Any, *, shot: str) -> Ordered:
-        time.sleep(0.5)
-        return Ordered("late")
-
-
 class Filling:
     """A gateway while whose answer is under way the disk fills up."""
 
@@ -596,30 +580,6 @@ def test_a_ticket_that_comes_back_to_a_full_disk_is_rescued(ledger: Ledger, path
     again.close()
 
 
-def test_an_order_under_way_is_waited_for_even_at_a_second_ctrl_c(ledger: Ledger) -> None:
-    lane = Lane(ledger)
-
-    async def order_and_leave() -> None:
-        order = lane.order(Slow(), intent(), {}, FREELY)  # type: ignore[arg-type]  # only create is needed
-        with suppress(TimeoutError):
-            await asyncio.wait_for(order, 0.1)
-
-    asyncio.run(order_and_leave())
-    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
-    lane.close()
-    assert [(o.state, o.ticket) for o in ledger.of("k")] == [("open", "late")]
-
-
-def test_a_ticket_that_another_order_has_leaves_the_second_order_in_doubt(ledger: Ledger) -> None:
-    lane = Lane(ledger)
-    asyncio.run(lane.order(Same(), intent("a"), {}, FREELY))  # type: ignore[arg-type]  # only create is needed
-    order, outcome = asyncio.run(lane.order(Same(), intent("b"), {}, FREELY))  # type: ignore[arg-type]  # as above
-    lane.close()
-    assert order.state == "doubt"
-    assert "which another order already has" in outcome.reason  # type: ignore[union-attr]  # it is a Doubtful
-    assert [o.state for o in ledger.of_film("f")] == ["open", "doubt"]
-
-
 # --- any order of events ------------------------------------------------------------------------
 
 PRICES = st.integers(0, 30)
@@ -641,7 +601,7 @@ class AnyRun(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "ledger.sqlite"
-        self.ledger = Ledger(self.path)
+        self.ledger = self.opened()
         self.store = Store(Path(self.folder.name) / "store")
         self.cost: dict[int, int] = {}
         self.charged: dict[int, int] = {}
@@ -653,6 +613,12 @@ class AnyRun(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.ledger.close()
         self.folder.cleanup()
+
+    def opened(self) -> Ledger:
+        return Ledger(self.path)
+
+    def refuse_writing(self, refused: bool) -> None:
+        self.ledger._file._db.execute(f"PRAGMA query_only = {int(refused)}")  # type: ignore[attr-defined]  # SQLite
 
     def now(self, order: Order) -> Order:
         return next(o for o in self.ledger.of(order.key) if o.id == order.id)
@@ -691,10 +657,10 @@ class AnyRun(RuleBasedStateMachine):
         self.charged[order.id] = order.reserved
         ticket = f"t{order.id}"
         if full:
-            self.ledger._file._db.execute("PRAGMA query_only = 1")
+            self.refuse_writing(True)
             with pytest.raises(DiskTrouble, match="its ticket"):
                 self.ledger.opened(self.now(order), ticket, None)
-            self.ledger._file._db.execute("PRAGMA query_only = 0")
+            self.refuse_writing(False)
             self.rescued[order.id] = ticket
         else:
             self.ledger.opened(self.now(order), ticket, order.reserved)
@@ -758,7 +724,7 @@ class AnyRun(RuleBasedStateMachine):
     @rule()
     def die_and_come_back(self) -> None:
         self.ledger.close()
-        self.ledger = Ledger(self.path)
+        self.ledger = self.opened()
         self.ledger.prepare()
         for number, state in self.state.items():
             if number in self.rescued and state in {"intent", "doubt"}:

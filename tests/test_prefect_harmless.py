@@ -300,9 +300,15 @@ def test_a_run_that_is_started_again_by_prefect_orders_nothing(
     requests = len(strict.requests)
     ask(prefect_api, f"flow_runs/{page['id']}/set_state", told)
     code, said = program(at, AGAIN, page["id"])
-    assert f"Only `secondunit shoot {at.file}` can run this again." in said
-    assert "in state Failed" in said
+    assert f"Nothing changed; the film is {at.folder}/films/" in said
     assert len(strict.requests) == requests
+
+    for film in (at.folder / "films").iterdir():
+        film.unlink()
+    ask(prefect_api, f"flow_runs/{page['id']}/set_state", told)
+    code, said = program(at, AGAIN, page["id"])
+    assert f"{at.folder}/films/" in said and "COMPLETED" in said
+    assert sorted(strict.taken) == PROMPTS
 
 
 def _words(at: Set) -> list[str]:

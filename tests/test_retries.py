@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +21,7 @@ from secondunit.errors import (
     InDoubt,
     Lost,
     Refused,
+    SecondUnitError,
     ShotError,
     Spoiled,
     Stopped,
@@ -131,7 +133,7 @@ def test_what_was_tried_out_in_one_run_is_held_in_all_that_follow(
     for name in ("second", "third"):
         at.run_name = name
         with pytest.raises(
-            Refused, match=r"^one failed 3 times at runway, last with: It broke\.\."
+            Refused, match=r"^one failed 3 times at runway, last with: It broke\. It"
         ):
             at.shoot(at.plan())
     assert len(strict.orders) == 3
@@ -420,7 +422,8 @@ ORDER = Order(
     [
         ("SAFETY.INPUT.TEXT", "", True), ("INPUT_PREPROCESSING.SAFETY.TEXT", "", True),
         ("INTERNAL", "flagged by moderation", False), ("", "Flagged by moderation", True),
-        ("", "Content policy", True), ("", "It is not allowed", True), ("", "It broke", False),
+        ("", "Content policy", True), ("", "Safety rules", True), ("", "It is not allowed", True),
+        ("", "It broke", False),
     ],
 )  # fmt: skip
 def test_what_is_moderated_is_known_by_its_code_and_without_one_by_its_words(
@@ -463,8 +466,9 @@ def test_what_was_sent_is_told_with_its_pictures(body: object, words: str) -> No
 
 
 def test_a_moderated_shot_is_told_with_all_that_was_sent_and_what_it_cost() -> None:
-    said = str(verdicts.held(replace(ORDER, failure_code="SAFETY.INPUT.TEXT"), "film.yaml"))
-    assert said == (
+    error = verdicts.held(replace(ORDER, failure_code="SAFETY.INPUT.TEXT"), "film.yaml")
+    assert (error.shot, error.ticket) == ("s", "t")
+    assert str(error) == (
         "s did not come back from runway: It broke (SAFETY.INPUT.TEXT); it cost 24 credits. Held:"
         " moderated. It was sent as “A door.”. Sending it again would cost again and endangers the"
         " account. Change its prompt, pictures or seed, or run `secondunit settle film.yaml 's'"
@@ -472,6 +476,84 @@ def test_a_moderated_shot_is_told_with_all_that_was_sent_and_what_it_cost() -> N
     )
     other = str(verdicts.held(replace(ORDER, state="cancelled", cost=0), "film.yaml"))
     assert "It broke; it cost nothing. It is not sent again by itself. Change" in other
+
+
+DECIDE = "`secondunit settle film.yaml 's'` with --attach TICKET, --resubmit or --abandon"
+AGAIN = "`secondunit settle film.yaml 's' --resubmit`"
+STEP: Any = SimpleNamespace(shot="s")
+
+
+@pytest.mark.parametrize(
+    ("ending", "words", "ticket"),
+    [
+        (
+            lambda: verdicts.in_doubt(
+                replace(ORDER, ticket=None, reason="the line went dead"), "film.yaml"
+            ),
+            "s was ordered from runway and no ticket came back (the line went dead). It may have been"
+            " charged (24 credits) and is not ordered again by itself. Look at your gateway's own"
+            f" page, then run {DECIDE}.",
+            "",
+        ),
+        (
+            lambda: verdicts.lost(replace(ORDER, cost=20), "film.yaml"),
+            "s: ticket t was paid for (20 credits) and the gateway does not know it any more. It is"
+            f" not ordered again by itself. Run {DECIDE}.",
+            "t",
+        ),
+        (
+            lambda: verdicts.unfetched(ORDER, "It is silent."),
+            "s: It is silent. Its ticket t stays open and is not ordered again; run again to go on"
+            " with it.",
+            "t",
+        ),
+        (
+            lambda: verdicts.tried_out(ORDER, 3, "film.yaml"),
+            "s failed 3 times at runway, last with: It broke. It is not tried again by itself;"
+            f" change its prompt or seed, or run {AGAIN}.",
+            "t",
+        ),
+        (
+            lambda: verdicts.rejection(STEP, "no such ratio", money=False),
+            "s was refused: no such ratio. Nothing was ordered and nothing charged for it.",
+            "",
+        ),
+        (
+            lambda: verdicts.rejection(STEP, "too little", money=True),
+            "s: too little. It was not ordered. Buy credits, then run again.",
+            None,
+        ),
+    ],
+    ids=["in doubt", "lost", "unfetched", "tried out", "refused", "no money"],
+)
+def test_what_waits_for_a_person_is_said_with_what_it_cost_and_what_to_do(
+    ending: Callable[[], SecondUnitError], words: str, ticket: str | None
+) -> None:
+    error = ending()
+    assert str(error) == words
+    if ticket is not None:
+        assert isinstance(error, ShotError)
+        assert (error.shot, error.ticket) == ("s", ticket)
+
+
+def test_an_order_that_a_dead_run_left_says_so() -> None:
+    said = str(verdicts.in_doubt(replace(ORDER, ticket=None, reason=""), "film.yaml"))
+    assert "no ticket came back (the run ended meanwhile). It may have been charged" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "charged", "times"),
+    [
+        ("", None, 3), ("INTERNAL", 24, 3), ("INPUT_PREPROCESSING.INTERNAL", None, 3),
+        ("THIRD_PARTY.UNAVAILABLE", 24, 3), ("INTERNAL.BAD_OUTPUT.CODE01", 0, 2),
+        ("INTERNAL.BAD_OUTPUT.CODE01", 24, 1), ("INTERNAL.BAD_OUTPUT.CODE01", None, 1),
+        ("INTERNAL.NEW", 0, 1), ("ASSET.INVALID", 0, 1), ("NEVER.HEARD.OF", 0, 1),
+    ],
+)  # fmt: skip
+def test_how_often_a_take_may_be_ordered_goes_by_its_code_and_what_it_cost(
+    code: str, charged: int | None, times: int
+) -> None:
+    assert verdicts.attempts(replace(ORDER, failure_code=code, charged=charged)) == times
 
 
 # --- odd moments ------------------------------------------------------------------------------------

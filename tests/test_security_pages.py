@@ -18,7 +18,7 @@ from PIL import Image
 from programs import BIN
 
 from secondunit.backlot import running
-from secondunit.flow.pages import text
+from secondunit.flow.words import text
 from secondunit.watch import shown
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from secondunit.durable import beside
 from secondunit.errors import DiskTrouble, UsageError
-from secondunit.store import LARGEST_SLATE, Store, _seal, digest
+from secondunit.store import Store, digest, slating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +179,7 @@ def resealed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     slate = json.loads(path.read_text())
     del slate["seal"]
     change(slate)
-    path.write_text(json.dumps({**slate, "seal": _seal(slate)}))
+    path.write_text(slating.sealed(slate))
 
 
 def flip(path: Path, chance: random.Random) -> None:
@@ -230,7 +230,7 @@ DAMAGE: dict[str, Callable[[Path, Path, random.Random], object]] = {
     "names another": lambda f, o, c: name_another(f, f"../{o.name}/clip.mp4"),
     "names a place": lambda f, o, c: name_another(f, str(o / "clip.mp4")),
     "names nothing": lambda f, o, c: name_another(f, c.choice(["", ".", "..", "\0", "a\nb"])),
-    "endless slate": lambda f, o, c: resealed(f, lambda s: s.update(more="x" * LARGEST_SLATE)),
+    "endless slate": lambda f, o, c: resealed(f, lambda s: s.update(more="x" * slating.LARGEST)),
     "half a slate": lambda f, o, c: resealed(f, lambda s: s["files"][0].pop("size")),
 }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from footage import small_disk
 from onset import HEAD, ONE, PACE, Production  # noqa: F401  test_verify asks for ONE here
-from reel import large_clip, picture, reel
+from reel import picture, reel
 from strict import DROP, RESET, Life, Reply, Strict, listening
 
 from secondunit import deciding
@@ -32,7 +32,6 @@ from secondunit.errors import (
 )
 from secondunit.ledger import Allowance
 from secondunit.ports import Account
-from secondunit.take import inputs
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
@@ -162,6 +161,11 @@ def test_all_states_are_waited_through_and_shown_once_each(at: Production, stric
     assert [stage for _, stage, _ in at.seen.stages] == [
         "ordering", "queued", "throttled", "queued", "rolling", "rolling", "fetching", "done",
     ]  # fmt: skip
+    (ticket,) = strict.tickets
+    assert at.seen.stages[:2] == [
+        ("one", "ordering", "gen4.5"),
+        ("one", "queued", f"ticket {ticket}"),
+    ]
     assert at.seen.stages[5][2] == "the gateway says DREAMING"
 
 
@@ -379,61 +383,7 @@ def test_a_full_disk_loses_no_ticket(tmp_path: Path, strict: Strict) -> None:
     assert len(strict.orders) == 1
 
 
-# --- what is sent -----------------------------------------------------------------------------------
-
-
-def test_a_file_too_large_to_be_sent_inline_is_lent_once(at: Production, strict: Strict) -> None:
-    plate = large_clip(at.folder / "plate.mp4")
-    assert plate.stat().st_size > 4_000_000
-    at.shoot(
-        at.plan(
-            HEAD
-            + """
-  one: {prompt: Make it night., source: plate.mp4}
-  two: {prompt: Make it snow., source: plate.mp4}
-"""
-        )
-    )
-    uris = {body["videoUri"] for _, body in strict.orders}
-    assert uris == set(strict.lent)
-    assert [data == plate.read_bytes() for data in strict.lent.values()] == [True]
-    assert strict.requests.count("POST uploads") == strict.requests.count("POST put") == 1
-
-
-def test_an_upload_that_fails_orders_nothing(at: Production, strict: Strict) -> None:
-    large_clip(at.folder / "plate.mp4")
-    strict.script("put", *[Reply(500)] * 3)
-    plan = at.plan(HEAD + "  one: {prompt: Make it night., source: plate.mp4}\n")
-    with pytest.raises(Unreachable, match="Nothing was ordered"):
-        at.shoot(plan)
-    assert not at.project.ledger.exists() or at.orders == ()
-    assert strict.orders == []
-
-
-@pytest.mark.parametrize("change", ["other bytes", "gone", "a folder"])
-def test_a_file_that_changed_since_the_plan_is_not_sent(
-    at: Production, strict: Strict, change: str
-) -> None:
-    path = at.folder / "ref.png"
-    path.write_bytes(picture((1280, 720)))
-    plan = at.plan(HEAD + "  one: {prompt: The lamp turns., first_frame: ref.png}\n")
-    path.unlink()
-    if change == "other bytes":
-        path.write_bytes(picture((1280, 704)))
-    elif change == "a folder":
-        path.mkdir()
-    with pytest.raises(UsageError, match=r"Nothing was ordered for this shot"):
-        at.shoot(plan)
-    assert strict.requests == []
-
-
-@pytest.mark.covers("G2")
-def test_a_take_that_changes_while_it_is_read_is_not_sent(at: Production, strict: Strict) -> None:
-    take = at.shoot(at.plan())
-    assert inputs._unchanged(take) == take.path.read_bytes()
-    take.path.write_bytes(b"something else")
-    with pytest.raises(ShotError, match=r"changed while it was read. Nothing was ordered"):
-        inputs._unchanged(take)
+# --- placing ---------------------------------------------------------------------------------
 
 
 def test_too_many_at_once_waits_as_long_as_it_is_told(at: Production, strict: Strict) -> None:
@@ -444,6 +394,7 @@ def test_too_many_at_once_waits_as_long_as_it_is_told(at: Production, strict: St
     assert time.monotonic() - began >= 0.3
     assert at.states == ["unsent"] * 3 + ["kept"]
     assert len(strict.tickets) == 1
+    assert ("one", "waiting", "too many at once: Slow down") in at.seen.stages
 
 
 def test_too_many_for_too_long_is_said_and_costs_nothing(at: Production, strict: Strict) -> None:
@@ -496,6 +447,7 @@ def test_a_ticket_that_a_person_found_is_gone_on_with(at: Production, strict: St
     (ticket,) = strict.tickets
     deciding.settle(deciding.Settle(at.project, "film", "one", "attach", ticket))
     assert at.shoot(at.plan()).slate["ticket"] == ticket
+    assert ("one", "queued", f"goes on with ticket {ticket}") in at.seen.stages
     assert at.states == ["kept"]
     assert len(strict.orders) == 1
 
@@ -573,6 +525,18 @@ def test_a_shot_of_unknown_price_is_not_ordered(at: Production, strict: Strict) 
     assert strict.requests == []
 
 
+def test_a_still_is_not_ordered_for_a_shot_of_unknown_price(at: Production, strict: Strict) -> None:
+    plan = at.plan(HEAD + "  one: {prompt: The door opens., first_frame: {prompt: A blue door.}}\n")
+    dear = replace(
+        plan,
+        steps=tuple(s if s.kind == "still" else replace(s, credits=None) for s in plan.steps),
+    )
+    assert [s.credits is None for s in dear.steps] == [False, True]
+    with pytest.raises(OverBudget, match=r"^one: no price is known for .* It was not ordered"):
+        at.shoot(dear)
+    assert strict.requests == []
+
+
 def test_an_empty_account_is_asked_once(at: Production, strict: Strict) -> None:
     empty = Reply(400, b'{"error":"You do not have enough credits to run this task."}')
     strict.script("text_to_video", *[empty] * 9)
@@ -591,48 +555,5 @@ def test_no_more_of_a_model_run_at_once_than_the_account_allows(
     at.account = Account(10_000, {"gen4.5": 1})
     at.at_once(plan)
     assert strict.at_once == {"gen4.5": 1}
+    assert ("s1", "waiting", "for a free slot of gen4.5") in at.seen.stages
     assert at.states == ["kept"] * 4
-
-
-# --- what other shots made --------------------------------------------------------------------------
-
-NEXT = (
-    HEAD
-    + """
-  one: A door opens.
-  two: {prompt: He turns around., continues: one}
-  three: {prompt: Make it snow., source: one}
-  four: {prompt: He looks up., first_frame: {from: one.first}}
-"""
-)
-
-
-def test_the_first_and_the_last_picture_of_a_shot_open_others(
-    at: Production, strict: Strict
-) -> None:
-    at.shoot(at.plan(NEXT))
-    assert at.states == ["kept"] * 4
-    pictures = [body["promptImage"] for _, body in strict.orders if "promptImage" in body]
-    assert len(pictures) == 2
-    assert pictures[0] != pictures[1]
-    assert not list(at.project.store.rglob(".frame-*"))
-
-
-@pytest.mark.covers("E7", "G2")
-def test_a_shot_that_is_gone_from_the_store_is_not_sent_to_another(
-    at: Production, strict: Strict
-) -> None:
-    plan = at.plan(NEXT)
-    take = at.shoot(plan, "one")
-    take.path.unlink()
-    strict.orders.clear()
-    with pytest.raises(ShotError, match="one is not in the store any more"):
-        at.shoot(plan, "three")
-    assert strict.orders == []
-
-
-def test_a_link_is_passed_on_as_it_is(at: Production, strict: Strict) -> None:
-    link = "https://pictures.example.com/a.png"
-    at.shoot(at.plan(HEAD + f'  one: {{prompt: He walks., first_frame: "{link}"}}\n'))
-    assert at.states == ["kept"]
-    assert link in str(strict.orders[0][1]["promptImage"])

@@ -9,7 +9,7 @@ from secondunit.plan import dollars
 from secondunit.verdicts import is_held, sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from rich.console import RenderableType
 
@@ -64,13 +64,14 @@ class Sheet:
 
 def sheet(plan: Plan, store: Store, ledger: Ledger | None) -> Sheet:
     """Compare a plan with what is here already; `ledger` is None where nothing was ever ordered."""
-    return Sheet(plan, {step.key: _standing(step, store, ledger) for step in plan.steps})
+    here = store.found(step.key for step in plan.steps if not step.own)
+    return Sheet(plan, {step.key: _standing(step, here, ledger) for step in plan.steps})
 
 
-def _standing(step: Step, store: Store, ledger: Ledger | None) -> Standing:
+def _standing(step: Step, here: Collection[str], ledger: Ledger | None) -> Standing:
     if step.own:
         return "own clip"
-    if store.has(step.key):
+    if step.key in here:
         return "cached"
     order = ledger.blocking(step.key) if ledger else None
     if order is None:

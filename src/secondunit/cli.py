@@ -7,14 +7,13 @@ import os
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
-from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secondunit import __version__
+from secondunit import __version__, dispatching
 from secondunit.errors import (
     EXIT_INTERRUPTED,
     EXIT_SHOTS,
@@ -23,6 +22,18 @@ from secondunit.errors import (
     SecondUnitError,
     SpecError,
     UsageError,
+)
+from secondunit.options import (
+    BaseUrl,
+    File,
+    Format,
+    FormatOption,
+    GatewayName,
+    GatewayOption,
+    Only,
+    Out,
+    Quality,
+    Root,
 )
 from secondunit.watch import Steady, say
 
@@ -40,37 +51,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Format(StrEnum):
-    """How to print."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class GatewayName(StrEnum):
-    """Who takes the orders."""
-
-    BACKLOT = "backlot"
-    RUNWAY = "runway"
-    COMETAPI = "cometapi"
-
-
-File = Annotated[str, typer.Argument(metavar="FILE", help="The shot list.")]
-Out = Annotated[str | None, typer.Option(help="Put films/ and .secondunit/ into this folder.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="Print text, or one JSON document.")]
-GatewayOption = Annotated[GatewayName | None, typer.Option(help="Who takes the orders.")]
-Quality = Annotated[
-    str | None, typer.Option(help="Which profile of models: draft, final or your own.")
-]
-BaseUrl = Annotated[
-    str | None, typer.Option(help="The gateway's address: https, or this machine for tests.")
-]
-Root = Annotated[
-    list[str] | None,
-    typer.Option(help="Also allow files from this folder, beside the shot list's own. Repeatable."),
-]
 
 
 def _version(wanted: bool) -> None:
@@ -195,14 +175,38 @@ def plan_(
         _tell_remarks(plan)
 
 
+@app.command(name="compile")
+def compile_(
+    file: File,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", help="Write a flow of Prefect's to this file."),
+    ] = None,
+    only: Only = None,
+    gateway: GatewayOption = None,
+    quality: Quality = None,
+    root: Root = None,
+) -> None:
+    """Print what a shot list compiles to as a Mermaid graph, or write it as a flow of its own."""
+    from secondunit import compiling, standby
+    from secondunit.callsheet import mermaid
+
+    plan = _compiled(file, gateway, quality, root)
+    plan = standby.selected(standby.Call(plan, _project(plan, None), only)).plan
+    if output is None:
+        say(mermaid(plan))
+        return
+    path = Path(output)
+    compiling.write(plan, path, only=only)
+    say(f"Wrote {path}. Run it: python {path}. Deploy it: prefect deploy {path}:film")
+
+
 @app.command()
 def shoot(
     file: File,
     gateway: GatewayOption = None,
     quality: Quality = None,
-    only: Annotated[
-        str | None, typer.Option(help="Only these shots and what they need: names, *, a..b.")
-    ] = None,
+    only: Only = None,
     budget: Annotated[
         str | None, typer.Option(help='Most this run may spend: credits (500) or dollars ("$5").')
     ] = None,
@@ -223,7 +227,7 @@ def shoot(
         plan=plan, project=_project(plan, out), only=only, budget=standby.amount(budget),
         yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
     )  # fmt: skip
-    call = standby.selected(call)
+    call = standby.drafted(standby.selected(call), lambda: _compiled(file, gateway, "draft", root))
     code = shooting.shoot(call)
     if open_ and code == 0:
         typer.launch(str(call.project.films / f"{call.plan.film_name}.mp4"))
@@ -240,14 +244,16 @@ def status(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show where every shot stands, every order, and what was spent."""
+    from secondunit import books
     from secondunit.callsheet import status as page
-    from secondunit.ledger import Ledger
+    from secondunit.crew import Settings
     from secondunit.plan import dollars
 
     plan = _compiled(file, gateway, quality, root)
     project = _project(plan, out)
     sheet = _sheet(plan, project)
-    orders = Ledger(project.ledger).of_film(plan.name) if project.has_ledger else ()
+    with books.look(project, Settings.load()) as ledger:
+        orders = ledger.of_film(plan.name) if ledger else ()
     paid = sum(o.cost for o in orders if o.gateway != "backlot")
     if format_ is Format.JSON:
         listed = [{**asdict(o), "request": json.loads(o.request)} for o in orders]
@@ -258,6 +264,30 @@ def status(
         return
     _print(page(sheet, orders))
     say(f"Spent on this film so far: {paid} credits (${dollars(paid)}), doubtful orders included.")
+
+
+@app.command()
+def review(
+    file: File,
+    approve: Annotated[bool, typer.Option("--approve", help="Go on with what is shown.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="It is not good enough.")] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SHOT", help="With --reject: only this one is bad. Repeatable."),
+    ] = None,
+    notes: Annotated[str, typer.Option(help="Why; it is told with the decision.")] = "",
+    out: Out = None,
+) -> None:
+    """Show what waits for your judgement, or decide it."""
+    from secondunit import judging
+    from secondunit.reviews.decisions import Verdict
+
+    if approve and (reject or again):
+        raise UsageError("Say one of --approve or --reject. Nothing was changed.")
+    verdict = None
+    if approve or reject or again:
+        verdict = Verdict(approve, tuple(again or ()), judging.whoever(), notes)
+    raise typer.Exit(judging.review(_project_of(file, out), file, verdict))
 
 
 @app.command()
@@ -327,12 +357,12 @@ def cancel(
 def rebuild(file: File, out: Out = None) -> None:
     """Write a lost ledger anew from the takes in the store."""
     from secondunit import books
+    from secondunit.crew import Settings, stored
     from secondunit.plan import dollars
-    from secondunit.store import Store
 
-    project = _project_of(file, out)
+    project, settings = _project_of(file, out), Settings.load()
     with project.held():
-        found = books.rebuild(project, Store(project.store))
+        found = books.rebuild(project, stored(project, settings), settings, Path(file).stem)
     say(
         f"{found.takes} take{'' if found.takes == 1 else 's'} written back ({found.credits} credits,"
         f" ${dollars(found.credits)}), {found.open} ticket{'' if found.open == 1 else 's'} open."
@@ -388,6 +418,9 @@ def schema() -> None:
     say(json.dumps(json_schema(), indent=2))
 
 
+dispatching.add_to(app)
+
+
 # --- shared by the commands -----------------------------------------------------------------
 
 
@@ -411,14 +444,16 @@ def _project_of(file: str, out: str | None) -> Project:
 
 def _sheet(plan: Plan, project: Project) -> Sheet:
     from secondunit import callsheet
-    from secondunit.store import Store
+    from secondunit.crew import Settings, stored
 
-    ledger = None
-    if project.has_ledger:
-        from secondunit.ledger import Ledger
+    settings = Settings.load()
+    store = stored(project, settings)
+    if settings.ledger is None and not project.has_ledger:
+        return callsheet.sheet(plan, store, None)
+    from secondunit import books
 
-        ledger = Ledger(project.ledger)
-    return callsheet.sheet(plan, Store(project.store), ledger)
+    with books.look(project, settings) as ledger:
+        return callsheet.sheet(plan, store, ledger)
 
 
 def _print(page: Any) -> None:

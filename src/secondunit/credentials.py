@@ -104,7 +104,7 @@ def _from_file(path: Path) -> str:
         )
         raise UsageError(f"The key file {path} {reason}. Nothing was ordered.") from None
     try:
-        if trouble := _not_private(path, os.fstat(handle)):
+        if trouble := not_private(path, os.fstat(handle)):
             raise UsageError(f"The key file {path} {trouble} Nothing was ordered.")
         text = os.read(handle, SIZE_LIMIT + 2)
     finally:
@@ -112,7 +112,7 @@ def _from_file(path: Path) -> str:
     return text.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
 
 
-def _not_private(path: Path, facts: os.stat_result) -> str:
+def not_private(path: Path, facts: os.stat_result) -> str:
     """Say why a file is not one that only its owner can have read or written."""
     if not stat.S_ISREG(facts.st_mode):
         return "is no regular file. Put the key into one."

@@ -17,9 +17,13 @@ from pydantic_core import PydanticCustomError
 
 from secondunit import catalog as catalogue
 from secondunit import credentials
+from secondunit.contacts import Contact, MailOffice  # noqa: TC001  read by pydantic
 from secondunit.durable import disk_trouble, is_remote, make_folder
 from secondunit.errors import Locked, UsageError
 from secondunit.shotlist.spec import money
+from secondunit.store import Store
+from secondunit.store.place import Place
+from secondunit.store.place import address as shared_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 SETTINGS_FOLDER = "secondunit"
 SETTINGS_FILE = "settings.toml"
 BACKLOT_KEY = "backlot"
+TABLES = {"prices", "notify", "smtp"}  # settings that only the file can hold
 PLENTY = 10**9  # credits; they are play money, and a project must never run out of them
 _YES_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -45,6 +50,22 @@ def _price(value: Any) -> Any:
     if not money(_amount(value)):
         raise PydanticCustomError("price", "a price is more than nothing; caps are held by it")
     return value
+
+
+def _place(address: Any) -> Any:
+    try:
+        return shared_address(address) if isinstance(address, str) else address
+    except ValueError as error:
+        raise PydanticCustomError("place", str(error)) from None
+
+
+def _ledger(address: Any) -> Any:
+    from secondunit.ledger.address import shared_address as ledger_address
+
+    try:
+        return ledger_address(address) if isinstance(address, str) else address
+    except ValueError as error:
+        raise PydanticCustomError("ledger", str(error)) from None
 
 
 def _by_model(prices: Any) -> Any:
@@ -71,12 +92,16 @@ Price = Annotated[str | int, BeforeValidator(_price)]
 class Settings(BaseModel):
     """What a user sets once for all productions; never read from a shot list or its folder.
 
-    Each comes from the environment (`SECONDUNIT_RUNWAY_BASE_URL`, …; not `prices`) or from
+    Each comes from the environment (`SECONDUNIT_RUNWAY_BASE_URL`, …; no table) or from
     `settings.toml` in the user's configuration folder. `out` moves what runs make away from beside
     the shot list. With `shared_key` others order with the same key, so that the account's balance
-    proves nothing. `run_cap` and `day_cap` bound what one run and one day may cost, whatever a shot
-    list says: credits, or dollars as "$20". `prices` states what one call costs where the catalogue
-    does not know or is out of date: `"cometapi.gen4_aleph" = "$0.40"`.
+    proves nothing. `store` is a place that the stores of several machines share, a folder or
+    `s3://bucket/folder`; `ledger` is the one of workers on several machines,
+    `postgresql://user@host/database` without a password. `run_cap` and `day_cap` bound what one run
+    and one day may cost, whatever a shot list says: credits, or dollars as "$20". `prices` states
+    what one call costs where the catalogue does not know or is out of date: `"cometapi.gen4_aleph" =
+    "$0.40"`. `notify` says how those whom a shot list names are told, `smtp` who takes mail; a file
+    with addresses to post to is private.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -85,9 +110,13 @@ class Settings(BaseModel):
     cometapi_base_url: str | None = None
     out: str | None = None
     shared_key: bool = False
+    store: Annotated[str | None, BeforeValidator(_place)] = None
     run_cap: Amount | None = None
     day_cap: Amount | None = None
+    ledger: Annotated[str | None, BeforeValidator(_ledger)] = None
     prices: Annotated[dict[str, Price], BeforeValidator(_by_model)] = Field(default_factory=dict)
+    notify: dict[str, Contact] = Field(default_factory=dict)
+    smtp: MailOffice | None = None
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -95,18 +124,28 @@ class Settings(BaseModel):
         path = settings_folder(environ) / SETTINGS_FILE
         values = _from_file(path) if path.is_file() else {}
         source = {}
-        for name in cls.model_fields.keys() - {"prices"}:
+        for name in cls.model_fields.keys() - TABLES:
             variable = f"SECONDUNIT_{name.upper()}"
             if given := environ.get(variable):
                 values[name] = _YES_NO.get(given.lower(), given) if name == "shared_key" else given
                 source[name] = variable
         try:
-            return cls(**values)
+            settings = cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
             where = source.get(name) or f"{path}: {'.'.join(map(str, first['loc']))}"
             raise UsageError(f"{where}: {first['msg']}. Nothing was ordered.") from None
+        settings._see_privacy(path)
+        return settings
+
+    def _see_privacy(self, path: Path) -> None:
+        secret = any(contact.is_secret for contact in self.notify.values())
+        if secret and (trouble := credentials.not_private(path, path.stat())):
+            raise UsageError(
+                f"{path} holds addresses that nobody else may know ([notify]), and {trouble}"
+                " Nothing was ordered."
+            )
 
 
 def settings_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -225,6 +264,18 @@ def compiled(
         today=datetime.now(UTC).date(), prices=prices(Settings.load()),
     )  # fmt: skip
     return compile_plan(shotlist.read(file), choices)
+
+
+def stored(project: Project, settings: Settings) -> Store:
+    """Return the store of a project, with the shared place of the settings behind its folder.
+
+    Raises UsageError where the place cannot be used.
+    """
+    if settings.store is None:
+        return Store(project.store)
+    from secondunit.store.shared import SharedStore
+
+    return SharedStore(project.store, Place(settings.store), ours=settings.ledger is not None)
 
 
 @contextmanager

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from secondunit import books
 from secondunit import catalog as catalogue
-from secondunit.crew import Settings, gateway_for
+from secondunit.crew import Settings, gateway_for, stored
 from secondunit.errors import OverBudget, SecondUnitError, ShotError, UsageError
 from secondunit.ledger import OPEN
 from secondunit.plan import dollars
-from secondunit.store import Store
 from secondunit.take.evidence import by_account
 from secondunit.watch import say
 
@@ -57,13 +56,14 @@ def settle(call: Settle) -> str:
     Raises UsageError when there is nothing to decide, Locked while a run is at work.
     """
     project, film, shot = call.project, call.film, call.shot
-    decision, ticket = call.decision, call.ticket
-    if not project.ledger.exists():
+    decision, ticket, settings = call.decision, call.ticket, Settings.load()
+    if not books.begun(project, settings):
         raise UsageError(f"Nothing was ever ordered in {project.root}.")
     ticket = ticket.strip()
     if decision == "attach" and not (ticket and ticket.isprintable()):
         raise UsageError("--attach needs the ticket, from the gateway's page. Nothing was changed.")
-    with project.held(), books.opened(project, Store(project.store), Settings.load()) as ledger:
+    store = stored(project, settings)
+    with project.held(), books.opened(project, store, settings, film) as ledger:
         ledger.prepare()
         orders = [
             o for o in ledger.of_film(film)
@@ -135,12 +135,12 @@ def cancel(call: Cancel) -> None:
     person says no, Locked while a run is at work, Unreachable.
     """
     settings = Settings.load()
-    if not call.project.ledger.exists():
+    if not books.begun(call.project, settings):
         raise UsageError(f"Nothing was ever ordered in {call.project.root}.")
     if not catalogue.load().gateways[call.gateway].cancel:
         raise UsageError(f"{call.gateway} takes no ticket back. Nothing was cancelled.")
-    store = Store(call.project.store)
-    with call.project.held(), books.opened(call.project, store, settings) as ledger:
+    store = stored(call.project, settings)
+    with call.project.held(), books.opened(call.project, store, settings, call.film) as ledger:
         ledger.prepare()
         orders = _open(call, ledger)
         with gateway_for(call.gateway, call.project, settings, base_url=call.base_url) as gateway:
@@ -170,7 +170,8 @@ async def _cancelled(
             return
         _ask(call, queued, free=gateway.free)
         for order in queued:
-            await _take_back(gateway, ledger, order)
+            with ledger.alone_at(gateway.name):  # what others order would change the account, too
+                await _take_back(gateway, ledger, order)
     finally:
         await gateway.close()
 

@@ -5,6 +5,8 @@ SecondUnitError
 ├─ UsageError     the command, key or set-up is     fix the command or the setting
 ├─ OverBudget     it costs more than is allowed     raise the cap, or shoot less
 ├─ Locked         another run holds the project     wait for it
+├─ Unjudged       a person has to judge it first    secondunit review
+├─ TurnedDown     a person judged it and said no    change the shots
 ├─ DiskTrouble    the disk is full or read-only     make room
 ├─ ShotError      one shot did not come back        .shot .ticket
 │  ├─ Stopped     not ordered, others failed   see why, then run again
@@ -127,6 +129,16 @@ class Locked(SecondUnitError):
     """Another run holds the project."""
 
     exit_code = EXIT_LOCKED
+
+
+class Unjudged(SecondUnitError):
+    """A person has to judge what is there before the shoot goes on."""
+
+    exit_code = EXIT_DOUBT
+
+
+class TurnedDown(SecondUnitError):
+    """A person judged what is there and rejected it."""
 
 
 class DiskTrouble(SecondUnitError):

@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from secondunit.cut import Placed, Profile
     from secondunit.ledger import Ledger
     from secondunit.media import Facts
+    from secondunit.notices import Notices
     from secondunit.plan import CutEntry, Plan, Step
     from secondunit.ports import Watcher
-    from secondunit.store import Take
+    from secondunit.reviews import Approvals, Review
+    from secondunit.store import Store, Take
     from secondunit.take import Unit
 
 MANIFEST_SCHEMA = 1
 FILM = "film"  # stands for the film among the keys of failures
+THE_FILM = "The film"  # is called so where shots are called by their ids
 WORKERS = 2  # conforming is bound by processors; more only take memory
 
 
@@ -62,8 +65,9 @@ class Production:
         project: Project,
         ledger: Ledger,
         watcher: Watcher,
+        approvals: Approvals | None = None,
     ) -> None:
-        """Make `plan` in `project`; `unit` takes its shots."""
+        """Make `plan` in `project`; `unit` takes its shots, as far as they are approved."""
         self.plan = plan
         self.unit = unit
         self.project = project
@@ -72,6 +76,13 @@ class Production:
         self.clips: dict[str, Clip] = {}
         self.failures: dict[str, SecondUnitError] = {}
         self.film: Film | None = None
+        self.published = ""
+        """What to tell about the film's copy in the shared place, if anything."""
+        self.notices: Notices | None = None
+        """Who is told of what happens, beside whoever watches."""
+        self.approvals = approvals
+        self.waiting: Review | None = None
+        """What has to be judged before this film goes on."""
         self._pool: ProcessPoolExecutor | None = None
         self._segments: dict[tuple[str, Trim], Segment] = {}
 
@@ -88,6 +99,8 @@ class Production:
             if step.own:
                 self.clips[step.key] = await self._own(step)
                 return False
+            if self.approvals:
+                await asyncio.to_thread(self.approvals.see, step)
             cached = await self._shot(step)
         self.failures.pop(step.key, None)
         return cached
@@ -103,7 +116,7 @@ class Production:
 
     async def join(self) -> Film:
         """Join the film and write its manifest; both appear whole or not at all."""
-        with self._noted(FILM, "The film"):
+        with self._noted(FILM, THE_FILM):
             self.film = await self._joined()
         return self.film
 
@@ -131,6 +144,9 @@ class Production:
         with beside(manifest) as part:
             text = json.dumps(self.manifest(film), indent=2, ensure_ascii=False)
             part.write_text(text + "\n", "utf-8")
+        self.published = await asyncio.to_thread(self.unit.store.publish, out, manifest)
+        if self.published:
+            self.watcher.saw(THE_FILM, "done", self.published)
         return film
 
     def missing(self) -> tuple[Step, ...]:
@@ -149,15 +165,13 @@ class Production:
         return Clip(step.own.path, step.own.sha256, facts)
 
     async def _shot(self, step: Step) -> bool:
-        kept = self.unit.store.kept_at(step.key)
         take = await self.unit.shoot(step)
-        cached = kept is not None and kept == self.unit.store.kept_at(step.key)
-        self.clips[step.key] = await asyncio.to_thread(_clip, take, step, cached)
-        if kept and not cached:
+        self.clips[step.key] = await asyncio.to_thread(_clip, take, step, not take.new)
+        if step.key in self.unit.store.damaged:
             said = "Its file in the store was damaged; it was set aside and fetched again, for nothing."
             self.watcher.saw(step.shot, "done", said)
         self._warn_of_twins(step)
-        return cached
+        return not take.new
 
     def _warn_of_twins(self, step: Step) -> None:
         """Tell when something else was asked for and the very same file came back."""
@@ -223,6 +237,7 @@ class Production:
                 "width": film.width, "height": film.height, "fps": str(film.fps),
                 "frames": film.frames, "duration": float(film.seconds), "audio": film.sound,
             },
+            "reviews": self.approvals.told() if self.approvals else [],
             "shots": [self._shot_entry(entry, placed[entry.shot]) for entry in self.plan.cut],
         }  # fmt: skip
 
@@ -283,6 +298,15 @@ def _check_unchanged(path: Path, sha256: str) -> None:
             f"{path} was changed while the film was being made. Run the same command again; nothing"
             " that was paid for is lost."
         )
+
+
+def publish(plan: Plan, project: Project, store: Store) -> str:
+    """Copy the film of an earlier run, and its takes, where the store's shared place lacks them.
+
+    Returns what a person should know, or nothing.
+    """
+    out = project.films / f"{plan.film_name}.mp4"
+    return store.publish(out, out.with_suffix(".manifest.json"))
 
 
 def film_is_current(plan: Plan, project: Project) -> bool:

@@ -29,7 +29,7 @@ def hide(secret: str) -> None:
 
 def scrub(text: str) -> str:
     """Return `text` without keys, bearer tokens and signatures of links."""
-    for secret in _known:
+    for secret in tuple(_known):  # others may be hidden meanwhile, in another thread
         text = text.replace(secret, HIDDEN)
     text = _RUNWAY.sub(HIDDEN, text)
     return _SIGNED.sub(rf"\g<1>{HIDDEN}", _BEARER.sub(rf"\g<1>{HIDDEN}", text))

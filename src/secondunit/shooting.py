@@ -11,13 +11,15 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from secondunit import callsheet, standby
+from secondunit import callsheet, judging, standby
 from secondunit.crew import apart
 from secondunit.errors import (
     EXIT_FILM,
     EXIT_INTERRUPTED,
     OverBudget,
     SecondUnitError,
+    TurnedDown,
+    Unjudged,
     UsageError,
 )
 from secondunit.plan import dollars
@@ -26,22 +28,85 @@ from secondunit.watch import say, terminal, watching
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secondunit.plan import Plan
     from secondunit.production import Production
+    from secondunit.reviews import Approvals, Review
     from secondunit.standby import Books, Call
 
 
 def shoot(call: Call) -> int:
-    """Make the film and return the exit code. Raises SecondUnitError when it cannot even begin."""
-    with _stoppable(), standby.opened(call) as opened:
+    """Make the film and return the exit code. Raises SecondUnitError when it cannot even begin.
+
+    A draft that is to be judged first is made first; both count for the caps of this run.
+    """
+    with _stoppable():
+        if call.plan.review and (code := _judged(call)) != EXIT_FILM:
+            return code
+        return _made(call)
+
+
+def _judged(call: Call) -> int:
+    """Make the draft, if one is to be judged; return the film's code once nothing is in the way.
+
+    Raises TurnedDown where something was rejected, Unjudged where nobody is here to judge.
+    """
+    approvals = standby.approvals_of(call)
+    approvals.of_stills()
+    if approvals.of_draft() is None:
+        return EXIT_FILM
+    code = _made(call.of_draft, then=call.plan)
+    if code == EXIT_FILM and (review := approvals.of_draft()):
+        waits = standby.call_for(review, approvals)
+        if not _approved(call, waits, review, approvals):
+            approvals.of_draft()  # which raises where it was rejected
+            raise waits
+    return code
+
+
+def _approved(call: Call, waits: SecondUnitError, review: Review, approvals: Approvals) -> bool:
+    at_terminal = sys.stdin.isatty() and not call.as_json
+    return at_terminal and judging.agreed(waits, review, approvals)
+
+
+def _made(call: Call, *, then: Plan | None = None) -> int:
+    """Make one film; what comes of a draft is no document of its own where JSON was asked for."""
+    with standby.opened(call) as opened:
+        if then and not call.as_json:
+            price = callsheet.total(callsheet.sheet(then, opened.store, opened.ledger), call.budget)
+            say(f"A draft comes first. The film, once you have approved it: {price}. The draft:")
         if opened.done:
-            _tell_end(opened, EXIT_FILM, None)
+            if said := opened.publish():
+                say(said, error=True)
+            if not (then and call.as_json):
+                _tell_end(opened, EXIT_FILM, None)
             return EXIT_FILM
         _see_who_agrees(opened)
         standby.ask_account(opened, (lambda _: None) if call.as_json else say)
         _see_who_agrees(opened)
         _ask_leave(opened)
         standby.cap_by_consent(opened)
-        return _run(opened)
+        production = _run(opened)
+        while production and production.waiting and _goes_on(opened, production):
+            production = _run(opened)
+        if production is None:
+            return _interrupted(opened)
+        return _ending(opened, production, silent=bool(then) and call.as_json)
+
+
+def _goes_on(opened: Books, production: Production) -> bool:
+    """Ask whoever is at the terminal about what is to be judged; say whether it was approved."""
+    from secondunit.production import FILM
+
+    review, approvals = production.waiting, production.approvals
+    if review is None or approvals is None:
+        return False
+    if _approved(opened.call, production.failures[FILM], review, approvals):
+        return True
+    try:
+        approvals.of_stills()
+    except TurnedDown as error:
+        production.failures[FILM] = error
+    return False
 
 
 @contextmanager
@@ -84,16 +149,15 @@ def _ask_leave(opened: Books) -> None:
         raise OverBudget("Not agreed. Nothing was ordered.")
 
 
-def _run(opened: Books) -> int:
+def _run(opened: Books) -> Production | None:
+    """Have Prefect run the film; return what came of it, or None where it was interrupted."""
     interrupted = False
     with ExitStack() as stack:
         stack.enter_context(apart())
         from secondunit import flow
 
         quiet = opened.call.as_json
-        watcher = flow.Logged(
-            stack.enter_context(watching(opened.plan, terminal(), quiet=quiet))
-        )
+        watcher = flow.Logged(stack.enter_context(watching(opened.plan, terminal(), quiet=quiet)))
         production = stack.enter_context(standby.rolling(opened, watcher, left=_leave))
         try:
             flow.shoot(production, day=datetime.now(UTC).date().isoformat())
@@ -107,9 +171,7 @@ def _run(opened: Books) -> int:
                 ) from error
         except BaseException:  # noqa: BLE001  Ctrl-C, or the signal that Prefect makes its own
             interrupted = True
-    if interrupted:
-        return _interrupted(opened)
-    return _ending(opened, production)
+    return None if interrupted else production
 
 
 def _leave(under_way: list[str]) -> None:
@@ -143,12 +205,17 @@ def _interrupted(opened: Books) -> int:
 # --- the end ----------------------------------------------------------------------------------
 
 
-def _ending(opened: Books, production: Production) -> int:
+def _ending(opened: Books, production: Production, *, silent: bool) -> int:
+    from secondunit.production import FILM
+
     code = standby.exit_code(production)
+    if silent and code == EXIT_FILM:
+        return code
     if not opened.call.as_json:
         for error in production.failures.values():
             say(str(error), error=True)
-        for step in production.missing():
+        unjudged = isinstance(production.failures.get(FILM), Unjudged | TurnedDown)
+        for step in () if unjudged else production.missing():
             if step.key not in production.failures:
                 say(
                     f"{step.shot} was not started: it waits for a shot that did not come back.",
@@ -181,7 +248,7 @@ def _tell_end(opened: Books, code: int, production: Production | None) -> None:
         return
     if code == EXIT_FILM:
         say(f"{'The film' if production else 'Nothing changed; the film'} is {film}")
-    else:
+    elif not (production and production.waiting):
         say("The film was not made. Nothing that came back is lost; run the same command again.")
     saved = f", saved {sheet.saved} credits (${dollars(sheet.saved)})" if sheet.saved else ""
     unsure = _in_doubt(opened)

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from secondunit import books, callsheet
-from secondunit.crew import Settings, gateway_for
+from secondunit import books, callsheet, reviews
+from secondunit.crew import Settings, gateway_for, stored
 from secondunit.errors import (
     EXIT_DISK,
     EXIT_DOUBT,
@@ -22,12 +22,14 @@ from secondunit.errors import (
     EXIT_SHOTS,
     OverBudget,
     SecondUnitError,
+    Unjudged,
     Unreachable,
     UsageError,
 )
 from secondunit.ledger import OPEN, Allowance
+from secondunit.notices import Notices
 from secondunit.plan import dollars
-from secondunit.store import Store
+from secondunit.reviews import Approvals
 from secondunit.take.lane import Lane
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from secondunit.plan import Plan
     from secondunit.ports import Account, Gateway, Watcher
     from secondunit.production import Production
+    from secondunit.reviews import Review
+    from secondunit.store import Store
 
 # When several things went wrong, the one that most needs a person decides the exit code.
 GRAVITY = (EXIT_DOUBT, EXIT_DISK, EXIT_MONEY, EXIT_SHOTS)
@@ -46,7 +50,11 @@ GRAVITY = (EXIT_DOUBT, EXIT_DISK, EXIT_MONEY, EXIT_SHOTS)
 
 @dataclass(frozen=True)
 class Call:
-    """What is asked for; `budget` in credits. `yes`: nobody is asked, the caps alone decide."""
+    """What is asked for; `budget` in credits. `yes`: nobody is asked, the caps alone decide.
+
+    `draft` is the same film in quality draft, where a review wants it made and judged first; `run`
+    names all that is spent for this call, and so what a cap of a run counts.
+    """
 
     plan: Plan
     project: Project
@@ -55,6 +63,13 @@ class Call:
     yes: bool = False
     base_url: str | None = None
     as_json: bool = False
+    draft: Plan | None = None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def of_draft(self) -> Call:
+        """The call for the draft alone."""
+        return self if self.draft is None else replace(self, plan=self.draft, draft=None)
 
 
 def amount(text: str | None) -> int | None:
@@ -75,15 +90,29 @@ def selected(call: Call) -> Call:
     """Narrow the plan to what `--only` names; a film of a selection has a name of its own."""
     if call.only is None:
         return call
+    return replace(call, plan=_narrowed(call.plan, call.only))
+
+
+def drafted(call: Call, compile_draft: Callable[[], Plan]) -> Call:
+    """Add the draft to a call, selected as it is, where a review wants one made and judged first."""
+    if not reviews.wants_draft(call.plan):
+        return call
+    plan = compile_draft()
+    if call.only is not None:
+        plan = _narrowed(plan, call.only)
+    return replace(call, draft=reviews.as_draft(plan))
+
+
+def _narrowed(plan: Plan, only: str) -> Plan:
     from secondunit.plan.planner import select
 
-    wanted = select(call.plan, call.only)
-    cut = tuple(e for e in call.plan.cut if e.key in wanted)
-    if len(cut) == len(call.plan.cut):
-        return call
-    steps = tuple(s for s in call.plan.steps if s.key in wanted)
+    wanted = select(plan, only)
+    cut = tuple(e for e in plan.cut if e.key in wanted)
+    if len(cut) == len(plan.cut):
+        return plan
+    steps = tuple(s for s in plan.steps if s.key in wanted)
     selection = "+".join(_file_word(e.shot) for e in cut)[:60]
-    return replace(call, plan=replace(call.plan, steps=steps, cut=cut, selection=selection))
+    return replace(plan, steps=steps, cut=cut, selection=selection)
 
 
 def _file_word(text: str) -> str:
@@ -101,7 +130,6 @@ class Books:
     sheet: Sheet
     allowed: Allowance
     account: Account | None = None
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def plan(self) -> Plan:
@@ -109,11 +137,22 @@ class Books:
         return self.call.plan
 
     @property
+    def run(self) -> str:
+        """What names the orders of this call in the ledger."""
+        return self.call.run
+
+    @property
     def done(self) -> bool:
         """Whether the film is there already, exactly as the plan wants it."""
         from secondunit.production import film_is_current
 
         return not self.sheet.needs_gateway and film_is_current(self.plan, self.call.project)
+
+    def publish(self) -> str:
+        """Copy a film that is done to where others find it; return what a person should know."""
+        from secondunit.production import publish
+
+        return publish(self.plan, self.call.project, self.store)
 
     @property
     def spent(self) -> int:
@@ -133,8 +172,8 @@ def opened(call: Call) -> Iterator[Books]:
     settings = Settings.load()
     with ExitStack() as stack:
         stack.enter_context(call.project.held())
-        store = Store(call.project.store)
-        ledger = stack.enter_context(books.opened(call.project, store, settings))
+        store = stored(call.project, settings)
+        ledger = stack.enter_context(books.opened(call.project, store, settings, call.plan.name))
         ledger.prepare()
         sheet = callsheet.sheet(call.plan, store, ledger)
         allowed = books.allowance(call.plan, settings, call.budget)
@@ -181,7 +220,7 @@ def too_little(opened: Books) -> str:
 def cap_by_consent(opened: Books) -> None:
     """Allow no more than was agreed to, and nothing where nobody was asked."""
     if not (opened.plan.free or opened.call.yes) and opened.allowed.run is None:
-        opened.allowed = replace(opened.allowed, run=opened.sheet.cost)
+        opened.allowed = replace(opened.allowed, run=opened.spent + opened.sheet.cost)
 
 
 @contextmanager
@@ -216,9 +255,40 @@ def rolling(
             plan, gateway, opened.ledger, opened.store, lane, watcher, run=opened.run,
             allowance=opened.allowed, stop=too_little(opened), account=account,
         )  # fmt: skip
-        production = Production(plan, unit, call.project, opened.ledger, watcher)
+        approvals = approvals_of(call, opened.store)
+        production = Production(plan, unit, call.project, opened.ledger, watcher, approvals)
         stack.callback(production.close)
+        if plan.notices:
+            production.notices = notices = Notices.of(plan, opened.settings)
+            notices.on_trouble(lambda said: watcher.saw("Notices", "failed", said))
+            stack.callback(notices.close)
         yield production
+
+
+def approvals_of(call: Call, store: Store | None = None) -> Approvals:
+    """Return what has to be approved before what is called for is shot."""
+    project = call.project
+    store = store or stored(project, Settings.load())
+    return Approvals(call.plan, call.draft, store, project.work, project.films)
+
+
+def call_for(review: Review, approvals: Approvals) -> Unjudged:
+    """Lay out what is to be judged, note that it was asked, and return what to tell about it.
+
+    Whatever waits for a review passes through here. Raises DiskTrouble.
+    """
+    sheet = approvals.contact_sheet(review)
+    approvals.decisions.ask(review, sheet)
+    waits = Unjudged(f"{reviews.waits(review)} Look at {sheet}{_film_of(review)}.")
+    if approvals.plan.notices:
+        notices = Notices.of(approvals.plan, Settings.load())
+        notices.tell("review wanted", "", str(waits))
+        notices.close()
+    return waits
+
+
+def _film_of(review: Review) -> str:
+    return f" and {review.film}" if review.film else ""
 
 
 def exit_code(production: Production) -> int:

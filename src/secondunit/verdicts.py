@@ -157,8 +157,9 @@ def held(order: Order, file: str) -> Refused:
 
 def tried_out(order: Order, times: int, file: str) -> Refused:
     """Return the error for a shot that failed as often as it may without asking a person."""
+    reason = order.reason.rstrip(".")
     return Refused(
-        f"{order.shot} failed {times} times at {order.gateway}, last with: {order.reason}. It is not"
+        f"{order.shot} failed {times} times at {order.gateway}, last with: {reason}. It is not"
         f" tried again by itself; change its prompt or seed, or run"
         f" `secondunit settle {file} {order.shot!r} --resubmit`.",
         shot=order.shot, ticket=order.ticket or "",

@@ -105,7 +105,9 @@ def run(points: Points, order: dict[str, Any]) -> None:
     _redirect(order)
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # whoever started the tests may ignore it
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     for number in order.get("ignored", ()):

@@ -78,9 +78,9 @@ class Monitor:
         """Await something of Prefect's for as long as its server is there; None once it is gone."""
         return await _until(self._lost, call)
 
-    async def follow(self, run: Awaitable[Any]) -> None:
+    async def follow(self, run: Awaitable[Any]) -> Any:
         """Await a flow run until it ends, is stopped on its pages, or ends without its server."""
-        await _until(self._left, run)
+        return await _until(self._left, run)
 
     async def close(self) -> None:
         """Stop watching; what is still under way is left to the next run."""

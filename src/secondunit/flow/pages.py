@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import asyncio
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -14,63 +14,149 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
+from secondunit import callsheet
+from secondunit.flow import dailies
+from secondunit.flow.events import Events
+from secondunit.flow.forecast import Forecast, spoken
+from secondunit.flow.stills import Stills
+from secondunit.flow.words import money, text
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from secondunit.plan import Step
+    from secondunit.ports import Stage
     from secondunit.production import Production
+
+PULSE = 5.0  # seconds between two looks at whether the progress is to be written again
 
 
 class Board:
-    """The artifacts of one run. What cannot be shown never stops a film."""
+    """The artifacts and events of one run. What cannot be shown never stops a film."""
 
     def __init__(self, production: Production) -> None:
         """Show `production`."""
         self.production = production
         self.plan = production.plan
+        self.forecast = Forecast(self.plan.steps)
+        self.events = Events(production)
+        self.stills = Stills(production.project.work / "stills")
+        self.sheet = callsheet.sheet(self.plan, production.unit.store, production.ledger)
         self._progress: Any = None
-        self._done = 0
+        self._written = ""
+        self._over = False
+        self._pulse: asyncio.Task[None] | None = None
 
     async def before(self) -> None:
         """Publish the call sheet, and the progress at nothing."""
-        self._progress = await _shown(
-            acreate_progress_artifact(
-                progress=0.0,
-                key=self._key("progress"),
-                description=f"{text(self.plan.title)}: steps done",
-            )
-        )
-        rows = [self._row(step) for step in self.plan.steps]
-        await _shown(
-            acreate_table_artifact(rows, key=self._key("call-sheet"), description="Call sheet")
-        )
+        await _shown(self._before())
 
-    async def advance(self) -> None:
-        """Note that one more step has ended; each tenth of the film is shown."""
-        self._done += 1
-        total = len(self.plan.steps)
-        if self._progress is not None and (
-            self._done % max(1, total // 10) == 0 or self._done == total
-        ):
-            await _shown(
-                aupdate_progress_artifact(self._progress, progress=100.0 * self._done / total)
-            )
+    async def advance(self, step: Step) -> None:
+        """Note that a step has ended, well or badly."""
+        await _shown(self._advance(step))
 
     async def after(self) -> None:
-        """Publish the dailies, and where the film lies."""
-        rows = [self._daily(step) for step in self.plan.steps]
-        await _shown(acreate_table_artifact(rows, key=self._key("dailies"), description="Dailies"))
+        """Publish the dailies, and the film with its poster."""
+        self._over = True
+        if self._pulse:
+            self._pulse.cancel()
+        for show in (self._write, self._dailies, self._premiere, self._ended):
+            await _shown(show())
+
+    def saw(self, key: str, stage: Stage) -> None:
+        """Note the stage that a step is in."""
+        self.forecast.saw(key, stage)
+
+    def line(self) -> str:
+        """Return how far the film is, in a line."""
+        clips, forecast = self.production.clips, self.forecast
+        takes = [step.key for step in self.plan.steps if step.kind != "still"]
+        here = sum(key in clips for key in takes)
+        missing = sum(key in forecast.over and key not in clips for key in takes)
+        rolling = forecast.counted("rolling", "queued", "throttled", "fetching")
+        waiting = forecast.counted("waiting", "retrying")
+        left = None if self._over else forecast.left
+        return " · ".join(filter(None, [
+            f"**{here} of {len(takes)} shots**",
+            f"{rolling} on order" if rolling else "",
+            f"{waiting} waiting" if waiting else "",
+            f"{missing} did not come back" if missing else "",
+            spoken(left) if left else "",
+            self._purse(),
+        ]))  # fmt: skip
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _before(self) -> None:
+        await acreate_table_artifact(
+            [self._total(), *map(self._row, self.plan.steps)],
+            key=self._key("call-sheet"),
+            description=f"Call sheet. {text(callsheet.total(self.sheet, self._cap()))}.",
+        )
+        self._written = self.line()
+        self._progress = await acreate_progress_artifact(
+            progress=0.0, key=self._key("progress"), description=self._written
+        )
+        self._pulse = asyncio.create_task(self._beat())
+
+    async def _advance(self, step: Step) -> None:
+        clip = self.production.clips.get(step.key)
+        self.forecast.ended(step.key, came_back=clip is not None)
+        self.events.ended(step)
+        if clip is not None:
+            await asyncio.to_thread(self.stills.make, clip)
+
+    async def _dailies(self) -> None:
+        page = await asyncio.to_thread(dailies.page, self.production, self.stills)
+        key, said = self._key("dailies"), f"Dailies. {self._spent_and_saved()}"
+        await acreate_markdown_artifact(page, key=key, description=said)
+
+    async def _premiere(self) -> None:
         film = self.production.film
-        if film:
-            await _shown(
-                acreate_markdown_artifact(
-                    f"# {text(self.plan.title)}\n\n{film.frames} frames,"
-                    f" {float(film.seconds):.2f} s, {film.width}×{film.height}\n\n"
-                    f"[{text(film.path.name)}]({film.path.as_uri()}) in {text(str(film.path.parent))}",
-                    key=self._key("film"),
-                    description="The film",
-                )
-            )
+        if film is None:
+            return
+        await asyncio.to_thread(self.stills.film, film)
+        page = dailies.premiere(self.production, film, self.stills)
+        key, said = self._key("film"), f"The film. {self._spent_and_saved()}"
+        await acreate_markdown_artifact(page, key=key, description=said)
+
+    async def _ended(self) -> None:
+        self.events.film_ended()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(PULSE)
+            await _shown(self._write())
+
+    async def _write(self) -> None:
+        """Write the progress where it is not what stands there."""
+        line = self.line()
+        if self._progress is None or line == self._written:
+            return
+        self._written = line
+        await aupdate_progress_artifact(
+            self._progress, progress=self.forecast.progress, description=line
+        )
+
+    def _spent(self) -> int:
+        unit = self.production.unit
+        return self.production.ledger.spent(self.plan.gateway, run=unit.run)
+
+    def _cap(self) -> int | None:
+        allowed = self.production.unit.allowance
+        return min((c for c in (allowed.run, allowed.film) if c is not None), default=None)
+
+    def _purse(self) -> str:
+        if self.plan.free:
+            return "free on the backlot"
+        cap = self._cap()
+        return f"{self._spent()}{'' if cap is None else f' of {cap}'} credits"
+
+    def _spent_and_saved(self) -> str:
+        if self.plan.free:
+            return "Shot on the backlot, which is free."
+        saved = f", saved {money(self.sheet.saved)} by what was here already"
+        return f"Spent {money(self._spent())} in this run{saved if self.sheet.saved else ''}."
 
     def _key(self, page: str) -> str:
         return re.sub(r"[^a-z0-9]+", "-", f"{self.plan.name}-{page}".lower()).strip("-")
@@ -81,43 +167,30 @@ class Board:
             "order": step.kind,
             "model": text(step.model),
             "seconds": step.seconds or "",
-            "credits": "free" if self.plan.free else step.credits,
+            "credits": _price(step, free=self.plan.free),
+            "now": self.sheet.standing[step.key],
             "why": text(step.reason),
         }
 
-    def _daily(self, step: Step) -> dict[str, Any]:
-        clip = self.production.clips.get(step.key)
-        error = self.production.failures.get(step.key)
-        slate = (clip.slate if clip else None) or {}
+    def _total(self) -> dict[str, Any]:
+        """Return the first line of the call sheet, because only ten are shown at once: the sum."""
+        steps, cap = self.sheet.to_shoot, self._cap()
         return {
-            "shot": text(step.shot),
-            "model": text(step.model),
-            "state": "here" if clip else "failed" if error else "not started",
-            "credits": slate.get("credits_charged", ""),
-            "seed": "" if step.seed is None else step.seed,
-            "file": text(str(clip.path)) if clip else "",
-            "note": text(str(error)) if error else "",
-        }
+            "shot": "ALL", "order": f"{len(steps)} orders", "model": "",
+            "seconds": sum(step.seconds or 0 for step in steps if step.kind != "still"),
+            "credits": "free" if self.plan.free else money(self.sheet.cost), "now": "to shoot",
+            "why": "" if cap is None or self.plan.free else f"cap {money(cap)}",
+        }  # fmt: skip
 
 
-async def _shown(artifact: Awaitable[Any]) -> Any:
+def _price(step: Step, *, free: bool) -> Any:
+    if free or step.request is None:
+        return "free" if step.request else ""
+    return "?" if step.credits is None else step.credits
+
+
+async def _shown(page: Awaitable[None]) -> None:
     try:
-        return await artifact
+        await page
     except Exception as error:  # noqa: BLE001  Prefect's trouble is not the film's
         logging.getLogger(__name__).debug("not shown: %r", error)
-        return None
-
-
-def text(words: str) -> str:
-    """Return words that a page shows as they are, whatever markup they hold, in one line.
-
-    No character that is not printable stays: not those that steer a terminal, nor those that turn
-    the direction of writing.
-    """
-    plain = " ".join("".join(c if c.isprintable() else " " for c in words).split())
-    marked = re.sub(r"([\\`*_\[\]()|#!~$])", r"\\\1", html.escape(plain, quote=False))
-    # what opens a list, a heading's underline or a rule, and what makes a link of a bare address
-    marked = re.sub(
-        r"^([-+=]|\d+(?=[.)]))", lambda sign: f"&#{ord(sign[0][0])};{sign[0][1:]}", marked
-    )
-    return re.sub(r":(?=//)|(?<=www)\.|@", lambda sign: f"&#{ord(sign[0])};", marked)

@@ -86,7 +86,7 @@ async def relieve(marker: Path, run: str, name: str) -> None:
             return
         async with get_client() as client:
             state = (await client.read_flow_run(UUID(left))).state
-            if state is not None and not state.is_final():
+            if state is not None and not (state.is_final() or state.is_paused()):
                 message = f"It ended without a word; “{name}” goes on with its shots."
                 await client.set_flow_run_state(UUID(left), Crashed(message=message), force=True)
     except Exception as error:  # noqa: BLE001  what Prefect shows of an old run never stops a new one

@@ -12,44 +12,54 @@ it was not charged, or a person decides.
        └──► doubt ──► unsent                   the account shows that it was not charged
               └─────► open | abandoned | replaced        decided by a person, with `settle`
 
-The tables are in `tables`, the file in `database`; `rescue` is where a ticket goes when the ledger
-itself cannot be written, `daybook` what all projects of a user spend in a day.
+The tables are in `tables`, the file in `database`, what machines share in `postgres`; `rescue` is where
+a ticket goes when the ledger cannot be written, `daybook` what all projects of a user spend in a day.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from secondunit.errors import DiskTrouble, OverBudget, SecondUnitError, UsageError
+from secondunit.durable import make_folder
+from secondunit.errors import DiskTrouble, SecondUnitError, UsageError
+from secondunit.ledger import rows
 from secondunit.ledger.database import Database
 from secondunit.ledger.records import Allowance, Evidence, Intent, Order
-from secondunit.ledger.rescue import Rescue, TicketLog
-from secondunit.ledger.tables import FREE, VERSION, are_kept, begin
+from secondunit.ledger.refusals import Changed, misfit, refusal
+from secondunit.ledger.rescue import Rescue, TicketLog, facts_of, found_ticket, from_slate, line_of
+from secondunit.ledger.tables import FREE, REBUILT, VERSION, BrokenPromise, are_kept, begin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from secondunit.ledger.daybook import Daybook
+    from secondunit.ledger.rows import Books, Link
 
 __all__ = ["BLOCKING", "OPEN", "Allowance", "Evidence", "Intent", "Ledger", "Order"]
 
 BLOCKING = ("intent", "doubt", "open", "made", "kept", "lost")
 OPEN = ("open", "made")
-TOLD = ("key", "film", "run", "shot", "gateway", "endpoint", "model", "request")
-REBUILT = "rebuilt"  # the run of orders that were taken from slates
+OF_TICKET = "WHERE gateway = ? AND ticket = ?"
 
 
 class Ledger:
-    """The orders of a project. Safe to use from several threads."""
+    """The orders of a project, or of all that share `books`. Safe to use from several threads."""
 
-    def __init__(self, path: Path, daybook: Daybook | None = None) -> None:
-        """Open the ledger at `path`, or begin it. Raises DiskTrouble, UsageError."""
+    def __init__(
+        self, path: Path, daybook: Daybook | None = None, books: Books | None = None
+    ) -> None:
+        """Open the ledger at `path`, or begin it. Raises DiskTrouble, UsageError.
+
+        With `books` that database is the ledger, and only the files beside it lie in that folder.
+        """
         self.path = path
-        self._file = Database(path, VERSION, begin, are_kept)
+        self._file: Books = books or Database(path, VERSION, begin, are_kept)
         self._rescue = Rescue(path.with_name("rescue.jsonl"))
         self._tickets = TicketLog(path.with_name("tickets.jsonl"))
         self._daybook = daybook
@@ -59,6 +69,23 @@ class Ledger:
         self._file.close()
         self._rescue.close()
 
+    def hold(self, film: str) -> None:
+        """Hold a film until `close`; on books that are shared nothing of it is ordered otherwise.
+
+        Raises Locked while another worker holds it.
+        """
+        self._file.hold(film)
+
+    def alone_at(
+        self, gateway: str, given_up: Callable[[], bool] = lambda: False
+    ) -> AbstractContextManager[Callable[[], bool]]:
+        """Be the only one of all who share the books that orders at a gateway.
+
+        What is lent says whether that holds; it does not where it was `given_up` before its turn
+        came, or once the connection was lost.
+        """
+        return self._file.alone_at(gateway, given_up)
+
     def prepare(self) -> tuple[Order, ...]:
         """Make ready for a run, which holds the project: nothing of an earlier run is left hanging.
 
@@ -66,15 +93,19 @@ class Ledger:
         doubt (and returned), a copy is kept, and room is made for tickets on a disk that fills up.
         """
         with self._file.mapped():
+            make_folder(self.path.parent, private=True)
             self._take_tickets()
             left = self._orders("WHERE state = 'intent'")
-            doubts = tuple(
-                self.doubted(o, "the run ended while it was being ordered") for o in left
-            )
+            elsewhere = self._file.held_elsewhere()
+            doubts, why = [], "the run ended while it was being ordered"
+            for order in left:
+                if order.film not in elsewhere:
+                    with suppress(Changed):  # its run has ended it at the last moment
+                        doubts.append(self.doubted(order, why))
             self._file.back_up(self._changes())
             self._file.warm()
             self._rescue.prepare()
-        return doubts
+        return tuple(doubts)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -84,21 +115,28 @@ class Ledger:
         Raises OverBudget when the price does not fit, and SecondUnitError when the same thing is
         already on order; nothing is written then.
         """
-        with self._file.commit() as db:
-            now = _now()
-            evidence = json.dumps(asdict(intent.evidence)) if intent.evidence else None
-            facts = {
-                **asdict(intent), "request": json.dumps(intent.request), "state": "intent",
-                "ordered_at": now, "changed_at": now, "evidence": evidence,
-                "film_cap": allowance.film, "run_cap": allowance.run, "shot_cap": allowance.shot,
-            }  # fmt: skip
-            try:
-                number = _insert(db, facts)
-            except sqlite3.IntegrityError as error:
-                raise self._refusal(db, intent, allowance, str(error)) from None
-            if self._daybook is not None and intent.gateway != FREE:
-                self._daybook.reserve(self._name(number, now), intent, allowance.day)
-            return self._get(db, number)
+        now = _now()
+        evidence = json.dumps(asdict(intent.evidence)) if intent.evidence else None
+        facts = {
+            **asdict(intent), "request": json.dumps(intent.request), "state": "intent",
+            "ordered_at": now, "changed_at": now, "evidence": evidence,
+            "film_cap": allowance.film, "run_cap": allowance.run, "shot_cap": allowance.shot,
+        }  # fmt: skip
+        if self._file.shared:
+            facts["day_cap"] = allowance.day
+        try:
+            with self._file.commit() as db:
+                self._file.see_held(db, intent.film)
+                number = rows.insert(db, facts, now)
+                if self._daybook is not None and intent.gateway != FREE:
+                    self._daybook.reserve(self._name(number, now), intent, allowance.day)
+                return rows.get(db, number)
+        except BrokenPromise as promise:
+            with self._file.reading() as db:
+                raise refusal(db, intent, allowance, str(promise)) from None
+        except DiskTrouble:
+            self._withdraw(intent, now)
+            raise
 
     def opened(self, order: Order, ticket: str, estimate: int | None) -> Order:
         """Record the ticket of an order, and the most that the gateway says it may charge.
@@ -106,11 +144,11 @@ class Ledger:
         Where the ledger cannot be written the ticket goes to the rescue file, from which the next
         run takes it; DiskTrouble says so.
         """
-        facts = _facts(order, ticket, estimate)
+        facts = line_of(order, ticket, estimate)
         try:
             opened = self._move(order, "open", ticket=ticket, estimate=estimate)
-        except (DiskTrouble, UsageError) as error:
-            raise self._rescued(facts, error) from error
+        except (DiskTrouble, UsageError, Changed) as error:
+            opened = self._opened_late(order, facts, error)
         self._tickets.add(facts)
         return opened
 
@@ -154,33 +192,46 @@ class Ledger:
 
     def restored(self, slate: dict[str, Any]) -> bool:
         """Write down a take that the store has and a lost ledger had; say whether it was missing."""
-        known = self._orders(
-            "WHERE key = ? OR (gateway = ? AND ticket = ?)",
-            str(slate.get("key")), str(slate.get("gateway")), str(slate.get("ticket")),
-        )  # fmt: skip
-        if known or not isinstance(slate.get("ticket"), str):
+        ticket = slate.get("ticket")
+        if not isinstance(ticket, str):
             return False
-        facts = {name: str(slate.get(name) or "") for name in TOLD} | {
-            "run": REBUILT, "request": json.dumps(slate.get("request")), "state": "kept",
-            "ticket": slate["ticket"], "reserved": _whole(slate.get("credits_estimated")) or 0,
-            "charged": _whole(slate.get("credits_charged")), "reason": "rebuilt from its slate",
-            "ordered_at": _time(slate.get("ordered_at")), "changed_at": _now(),
-        }  # fmt: skip
+        now = _now()
         with self._file.commit() as db:
-            _insert(db, facts)
-        return True
+            where = "WHERE key = ? OR (gateway = ? AND ticket = ?)"
+            known = rows.find(db, where, str(slate.get("key")), str(slate.get("gateway")), ticket)
+            if not known:
+                rows.insert(db, from_slate(slate, now), now)
+        return not known
+
+    def adopted(self, order: Order) -> bool:
+        """Write down an order of another ledger; say whether it was missing here.
+
+        Where the same is on order here already, it counts as spent and stands for nothing.
+        """
+        now = _now()
+        with self._file.commit() as db:
+            same = "WHERE key = ? AND ordered_at = ? OR gateway = ? AND ticket = ?"
+            known = rows.find(db, same, order.key, order.ordered_at, order.gateway, order.ticket)
+            if not known:
+                twice = order.state in BLOCKING and _standing(db, order.key) is not None
+                state = "replaced" if twice else order.state
+                rows.insert(db, {**facts_of(order), "state": state}, now)
+        return not known
 
     # --- reading ------------------------------------------------------------------------------
 
     def blocking(self, key: str) -> Order | None:
         """Return the order that stands for `key`: while there is one, nothing new is ordered."""
-        marks = ", ".join("?" * len(BLOCKING))
-        found = self._orders(f"WHERE key = ? AND state IN ({marks})", key, *BLOCKING)
-        return found[0] if found else None
+        with self._file.reading() as db:
+            return _standing(db, key)
 
     def of(self, key: str) -> tuple[Order, ...]:
         """Return every order for `key`, oldest first."""
         return self._orders("WHERE key = ?", key)
+
+    def every(self) -> tuple[Order, ...]:
+        """Return every order, oldest first."""
+        return self._orders("")
 
     def of_film(self, film: str) -> tuple[Order, ...]:
         """Return every order of a film, oldest first."""
@@ -197,19 +248,19 @@ class Ledger:
     def spent(self, gateway: str, *, film: str | None = None, run: str | None = None) -> int:
         """Return the credits that count as spent at a gateway, those in flight and in doubt too."""
         with self._file.reading() as db:
-            return _sum(db, gateway, film=film, run=run)
+            return rows.total(db, gateway, film=film, run=run)
 
     def evidence(self, gateway: str, model: str, *, without: Order | None = None) -> Evidence:
         """Return what is booked and placed by now, leaving out one order.
 
         What a rebuilt ledger took from slates was paid for long before, and is left out too.
         """
-        left_out = without.id if without else None
+        left_out = without.id if without else 0
         with self._file.reading() as db:
             booked, placed = db.execute(
                 "SELECT coalesce(sum(cost), 0),"
                 " count(*) FILTER (WHERE model = ? AND state NOT IN ('unsent', 'rejected'))"
-                " FROM orders WHERE gateway = ? AND id IS NOT ? AND run != ?",
+                " FROM orders WHERE gateway = ? AND id != ? AND run != ?",
                 (model, gateway, left_out, REBUILT),
             ).fetchone()
         return Evidence(booked=int(booked), placed=int(placed))
@@ -232,27 +283,28 @@ class Ledger:
         with self._file.reading() as db:
             return int(db.execute("SELECT coalesce(max(id), 0) FROM history").fetchone()[0])
 
-    def _refusal(
-        self, db: sqlite3.Connection, intent: Intent, allowance: Allowance, cause: str
-    ) -> SecondUnitError:
-        where: dict[str, tuple[int | None, dict[str, str], str]] = {
-            "cap of film": (allowance.film, {"film": intent.film}, "this film may cost"),
-            "cap of run": (allowance.run, {"run": intent.run}, "this run may spend"),
-            "cap of shot": (
-                allowance.shot, {"film": intent.film, "shot": intent.shot},
-                "`budget.per_shot` allows",
-            ),
-        }  # fmt: skip
-        if cause not in where:
-            return SecondUnitError(
-                f"{intent.shot} is already on order; it is not ordered twice. Run again."
-            )
-        limit, scope, words = where[cause]
-        spent = _sum(db, None, **scope)
-        return OverBudget(
-            f"{intent.shot} may cost {intent.reserved} credits, {spent} are spent or"
-            f" reserved, and {words} {limit}. It was not ordered. Raise the cap, or shoot less."
-        )
+    def _withdraw(self, intent: Intent, now: str) -> None:
+        """Take back what may have been written when the connection was lost; nothing was sent yet."""
+        if not self._file.shared:
+            return
+        with suppress(SecondUnitError):
+            for order in self.of(intent.key):
+                if (order.state, order.run, order.ordered_at) == ("intent", intent.run, now):
+                    self.unsent(order, "the ledger was out of reach before anything was sent")
+
+    def _opened_late(self, order: Order, facts: dict[str, Any], error: SecondUnitError) -> Order:
+        """Write down a ticket whose order another took for a dead one, or again on a new connection."""
+        if not (self._file.shared or isinstance(error, Changed)):
+            raise self._rescued(facts, error) from error
+        try:
+            self._take_ticket(facts)
+            (found,) = self._of_ticket(facts)
+        except SecondUnitError:
+            raise self._rescued(facts, error) from error
+        if found.key != order.key or found.state != "open":
+            cause = "move" if found.key == order.key else "ticket"
+            raise misfit(order, cause, facts["ticket"]) from error
+        return found
 
     def _rescued(self, facts: dict[str, Any], error: SecondUnitError) -> DiskTrouble:
         shot, ticket = facts["shot"], facts["ticket"]
@@ -274,7 +326,8 @@ class Ledger:
         rescued = self._rescue.lines()
         # the newest first: where a take was ordered twice, the first order had failed
         for line in reversed((*self._tickets.lines(), *rescued)):
-            if {type(line.get(name)) for name in ("key", "gateway", "ticket")} == {str}:
+            told = {type(line.get(name)) for name in ("key", "gateway", "ticket")}
+            if told == {str} and not self._of_ticket(line):
                 self._take_ticket(line)
         if rescued:
             for line in rescued:
@@ -282,116 +335,64 @@ class Ledger:
             self._rescue.clear()
 
     def _take_ticket(self, line: dict[str, Any]) -> None:
-        ticket = line["ticket"]
-        if self._orders("WHERE gateway = ? AND ticket = ?", line["gateway"], ticket):
-            return
-        standing = self.blocking(line["key"])
-        if standing is not None and standing.state in {"intent", "doubt"}:
-            self._move(standing, "open", ticket=ticket, estimate=_whole(line.get("estimate")))
-            return
-        now = _now()
-        facts = {name: str(line.get(name) or "") for name in TOLD} | {
-            "ticket": ticket, "reserved": _whole(line.get("reserved")) or 0,
-            "estimate": _whole(line.get("estimate")), "ordered_at": _time(line.get("ordered_at")),
-            "changed_at": now, "state": "open" if standing is None else "abandoned",
-            "reason": "its ticket was found beside the ledger",
-        }  # fmt: skip
+        """Write a ticket down with the order that waits for it, or else by itself."""
+        now, moved = _now(), None
+        facts = found_ticket(line, now)
         with self._file.commit() as db:
-            _insert(db, facts)
+            if rows.find(db, OF_TICKET, line["gateway"], line["ticket"]):
+                return
+            standing = _standing(db, line["key"])
+            if standing is not None and standing.state in {"intent", "doubt"}:
+                told = _known({"ticket": facts["ticket"], "estimate": facts["estimate"]})
+                moved = rows.change(db, standing, "open", told, now)
+            else:
+                state = "open" if standing is None else "abandoned"
+                rows.insert(db, {**facts, "state": state}, now)
+        self._count(moved)
 
     def _move(self, order: Order, state: str, **facts: Any) -> Order:
-        facts = {k: v for k, v in facts.items() if v is not None}
-        columns = "".join(f", {name} = ?" for name in facts)
-        with self._file.commit() as db:
-            try:
-                row = db.execute(
-                    f"UPDATE orders SET state = ?, changed_at = ?{columns}"  # noqa: S608  our own names
-                    " WHERE id = ? AND state = ?",
-                    (state, _now(), *facts.values(), order.id, order.state),
-                )
-            except sqlite3.IntegrityError as error:
-                raise _misfit(order, str(error), facts.get("ticket")) from None
-            if row.rowcount != 1:
-                raise _misfit(order, "move", None)
-            _note(db, order.id, state, str(facts.get("reason", "")))
-            moved = self._get(db, order.id)
-        if self._daybook is not None:
-            self._daybook.corrected(self._name(order.id, order.ordered_at), moved.cost)
+        try:
+            with self._file.commit() as db:
+                moved = rows.change(db, order, state, _known(facts), _now())
+        except BrokenPromise as promise:
+            if (told := self._told_by_another(order, state)) is not None:
+                return told
+            raise misfit(order, str(promise), facts.get("ticket")) from None
+        self._count(moved)
         return moved
+
+    def _told_by_another(self, order: Order, state: str) -> Order | None:
+        """Return the order where a worker that waits for the same ticket told of its end before us."""
+        if not self._file.shared or state == "open":
+            return None
+        with self._file.reading() as db:
+            now = rows.get(db, order.id)
+        return now if now.state == state or (state, now.state) == ("made", "kept") else None
+
+    def _count(self, order: Order | None) -> None:
+        if self._daybook is not None and order is not None:
+            self._daybook.corrected(self._name(order.id, order.ordered_at), order.cost)
 
     def _name(self, number: int, ordered_at: str) -> str:
         """Name an order for the daybook; numbers begin anew where a ledger was lost."""
         return f"{self.path}#{number}@{ordered_at}"
 
-    def _get(self, db: sqlite3.Connection, number: int) -> Order:
-        return _order(db.execute("SELECT * FROM orders WHERE id = ?", (number,)).fetchone())
+    def _of_ticket(self, line: dict[str, Any]) -> tuple[Order, ...]:
+        return self._orders(OF_TICKET, line["gateway"], line["ticket"])
 
     def _orders(self, where: str, *values: Any) -> tuple[Order, ...]:
         with self._file.reading() as db:
-            rows = db.execute(f"SELECT * FROM orders {where} ORDER BY id", values)  # noqa: S608  our own words
-            return tuple(map(_order, rows))
+            return rows.find(db, where, *values)
 
 
-def _order(row: sqlite3.Row) -> Order:
-    facts = {name: row[name] for name in Order.__dataclass_fields__}
-    evidence = facts.pop("evidence")
-    return Order(**facts, evidence=Evidence(**json.loads(evidence)) if evidence else None)
+def _standing(db: Link, key: str) -> Order | None:
+    marks = ", ".join("?" * len(BLOCKING))
+    found = rows.find(db, f"WHERE key = ? AND state IN ({marks})", key, *BLOCKING)
+    return found[0] if found else None
 
 
-def _insert(db: sqlite3.Connection, facts: dict[str, Any]) -> int:
-    names, marks = ", ".join(facts), ", ".join("?" * len(facts))
-    row = db.execute(f"INSERT INTO orders ({names}) VALUES ({marks})", tuple(facts.values()))  # noqa: S608  our own names
-    number = row.lastrowid or 0
-    _note(db, number, facts["state"], facts.get("reason", ""))
-    return number
-
-
-def _note(db: sqlite3.Connection, order: int, state: str, reason: str) -> None:
-    db.execute(
-        "INSERT INTO history (order_id, state, reason, at) VALUES (?, ?, ?, ?)",
-        (order, state, reason, _now()),
-    )
-
-
-def _sum(db: sqlite3.Connection, gateway: str | None, **scope: str | None) -> int:
-    """Add up what counts as spent; without a `gateway`, at all that cost money."""
-    wanted = {name: value for name, value in scope.items() if value is not None}
-    also = "".join(f" AND {name} = ?" for name in wanted)
-    which = "gateway != ?" if gateway is None else "gateway = ?"
-    total = db.execute(
-        f"SELECT coalesce(sum(cost), 0) FROM orders WHERE {which}{also}",  # noqa: S608  our own names
-        (gateway or FREE, *wanted.values()),
-    ).fetchone()[0]
-    return int(total)
-
-
-def _facts(order: Order, ticket: str, estimate: int | None) -> dict[str, Any]:
-    """Return what has to be known of an order that has a ticket, as a line outside of the ledger."""
-    names = (*TOLD, "reserved", "ordered_at")
-    return {name: getattr(order, name) for name in names} | {"ticket": ticket, "estimate": estimate}
-
-
-def _whole(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
-def _time(value: Any) -> str:
-    try:
-        return datetime.fromisoformat(value).astimezone(UTC).isoformat(timespec="milliseconds")
-    except (TypeError, ValueError):
-        return _now()
-
-
-def _misfit(order: Order, cause: str, ticket: str | None) -> SecondUnitError:
-    if cause == "move":
-        return SecondUnitError(
-            f"The order of {order.shot} changed under this run; nothing more was done with it. Run"
-            " again."
-        )
-    return SecondUnitError(
-        f"The gateway gave {order.shot} the ticket {ticket}, which another order already has. Look"
-        " at both on the gateway's own page."
-    )
+def _known(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _now() -> str:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from secondunit.durable import is_remote, make_folder, sync
 from secondunit.errors import DiskTrouble, UsageError
+from secondunit.ledger.tables import BrokenPromise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from secondunit.ledger.rows import Link
 
 BACKUPS = 5
 PATIENCE = 10.0  # seconds that others may be busy
@@ -27,6 +30,8 @@ COMMIT; PRAGMA wal_checkpoint(RESTART);
 
 class Database:
     """One SQLite file. Safe to use from several threads; every trouble is a sentence."""
+
+    shared = False  # who writes here during a run holds the project
 
     def __init__(
         self,
@@ -46,7 +51,6 @@ class Database:
             _private(path)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             undo.callback(self._db.close)
-            self._db.row_factory = sqlite3.Row
             self._prepare(version, begin)
             if not sound(self._db):
                 raise self._damaged()
@@ -104,9 +108,11 @@ class Database:
 
     @contextmanager
     def mapped(self) -> Iterator[None]:
-        """Turn what SQLite says into DiskTrouble, or UsageError where the file is damaged."""
+        """Turn what SQLite says into BrokenPromise, DiskTrouble, or UsageError for a damaged file."""
         try:
             yield
+        except sqlite3.IntegrityError as error:
+            raise BrokenPromise(str(error)) from None
         except sqlite3.DatabaseError as error:
             cause = getattr(error, "sqlite_errorname", "")  # only errors of SQLite itself have one
             if cause.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
@@ -119,6 +125,21 @@ class Database:
             raise DiskTrouble(
                 f"The folder {self.path.parent} cannot be used ({error.strerror}). Nothing was ordered."
             ) from error
+
+    def hold(self, film: str) -> None:
+        """Hold a film: nothing to do, the project is held."""
+
+    def see_held(self, db: Link, film: str) -> None:
+        """See that a film is held: the project is."""
+
+    def held_elsewhere(self) -> frozenset[str]:
+        """Return the films that others hold: there are no others."""
+        return frozenset()
+
+    @contextmanager
+    def alone_at(self, *_: object) -> Iterator[Callable[[], bool]]:
+        """Be the only one who orders: the project is held."""
+        yield lambda: True
 
     def _prepare(self, version: int, begin: Callable[[sqlite3.Connection, int], None]) -> None:
         db = self._db

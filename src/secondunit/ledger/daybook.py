@@ -6,15 +6,16 @@ knows of the orders that were placed while a day's cap was set.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from secondunit.errors import DiskTrouble, OverBudget
 from secondunit.ledger.database import Database
+from secondunit.ledger.tables import BrokenPromise
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
     from secondunit.ledger.records import Intent
@@ -48,26 +49,33 @@ class Daybook:
     def reserve(self, name: str, intent: Intent, cap: int | None) -> None:
         """Count an order before it is placed. Raises OverBudget, and counts nothing then."""
         now = int(time.time())
-        with self._file.commit() as db:
-            try:
+        try:
+            with self._file.commit() as db:
                 db.execute(
                     "INSERT INTO orders VALUES (?, ?, ?, ?, ?)",
                     (name, intent.gateway, intent.reserved, now, cap),
                 )
-            except sqlite3.IntegrityError:
-                spent = db.execute(
+        except BrokenPromise:
+            with self._file.reading() as db:
+                row = db.execute(
                     "SELECT coalesce(sum(credits), 0) FROM orders WHERE at > ?", (now - DAY,)
-                ).fetchone()[0]
-                raise OverBudget(
-                    f"{intent.shot} may cost {intent.reserved} credits, {spent} were spent or"
-                    f" reserved in the last 24 hours, and your `day_cap` is {cap}. It was not"
-                    " ordered. Raise it in your settings, or come back tomorrow."
-                ) from None
+                )
+                spent = row.fetchone()[0]
+            raise over_day(intent, spent, cap) from None
 
     def corrected(self, name: str, credits_: int) -> None:
         """Take over what an order counts for by now; where that fails the reservation stands."""
         with suppress(DiskTrouble), self._file.commit() as db:
             db.execute("UPDATE orders SET credits = ? WHERE name = ?", (credits_, name))
+
+
+def over_day(intent: Intent, spent: int, cap: int | None) -> OverBudget:
+    """Return the error for an order that the day's cap does not allow."""
+    return OverBudget(
+        f"{intent.shot} may cost {intent.reserved} credits, {spent} were spent or reserved in the last"
+        f" 24 hours, and your `day_cap` is {cap}. It was not ordered. Raise it in your settings, or"
+        " come back tomorrow."
+    )
 
 
 def _begin(db: sqlite3.Connection, _version: int) -> None:

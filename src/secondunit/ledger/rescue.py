@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from secondunit.ledger.tables import REBUILT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from secondunit.ledger.records import Order
+
+TOLD = ("key", "film", "run", "shot", "gateway", "endpoint", "model", "request")
 ROOM = 65_536  # bytes; a line has some 400
 
 
@@ -101,3 +108,50 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         with suppress(ValueError):
             found.append(json.loads(line))
     return [line for line in found if isinstance(line, dict)]
+
+
+# --- orders from outside ------------------------------------------------------------------------
+
+
+def line_of(order: Order, ticket: str, estimate: int | None) -> dict[str, Any]:
+    """Return what has to be known of an order that has a ticket, as a line outside of the ledger."""
+    names = (*TOLD, "reserved", "ordered_at")
+    return {name: getattr(order, name) for name in names} | {"ticket": ticket, "estimate": estimate}
+
+
+def found_ticket(line: dict[str, Any], now: str) -> dict[str, Any]:
+    """Return the facts of an order that only such a line tells of; its state is not among them."""
+    return {name: str(line.get(name) or "") for name in TOLD} | {
+        "ticket": line["ticket"], "reserved": _whole(line.get("reserved")) or 0,
+        "estimate": _whole(line.get("estimate")), "changed_at": now,
+        "ordered_at": _time(line.get("ordered_at"), now),
+        "reason": "its ticket was found beside the ledger",
+    }  # fmt: skip
+
+
+def from_slate(slate: dict[str, Any], now: str) -> dict[str, Any]:
+    """Return the facts of an order that only the slate of its take tells of."""
+    return {name: str(slate.get(name) or "") for name in TOLD} | {
+        "run": REBUILT, "request": json.dumps(slate.get("request")), "state": "kept",
+        "ticket": slate["ticket"], "reserved": _whole(slate.get("credits_estimated")) or 0,
+        "charged": _whole(slate.get("credits_charged")), "reason": "rebuilt from its slate",
+        "ordered_at": _time(slate.get("ordered_at"), now), "changed_at": now,
+    }  # fmt: skip
+
+
+def facts_of(order: Order) -> dict[str, Any]:
+    """Return the facts of an order that another ledger knows, to be written down as they are."""
+    facts = asdict(order)
+    del facts["id"], facts["cost"]  # given by the ledger that it comes to
+    return facts | {"evidence": json.dumps(facts["evidence"]) if order.evidence else None}
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _time(value: Any, now: str) -> str:
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC).isoformat(timespec="milliseconds")
+    except (TypeError, ValueError):
+        return now

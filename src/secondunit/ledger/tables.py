@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 VERSION = 2
+REBUILT = "rebuilt"  # the run of orders that were taken from slates
 MOVES = {
     "intent": ("open", "unsent", "rejected", "doubt"),
     "doubt": ("open", "unsent", "doubt", "abandoned", "replaced"),
@@ -91,6 +92,10 @@ WHEN NEW.shot_cap < NEW.reserved + (SELECT coalesce(sum(cost), 0) FROM orders
     WHERE gateway != '{FREE}' AND film = NEW.film AND shot = NEW.shot)
 BEGIN SELECT RAISE(ABORT, 'cap of shot'); END;
 """  # noqa: S608  names of our own
+
+
+class BrokenPromise(Exception):
+    """A write that would break a promise of the tables; the text names which."""
 
 
 def begin(db: sqlite3.Connection, version: int) -> None:

@@ -88,7 +88,7 @@ class Unit:
         self._stops: dict[str, SecondUnitError] = {}
         if stop:
             self._stops[ALL] = OverBudget(stop)
-        self._slots = Slots(account.slots if account else {})
+        self.slots = Slots(account.slots if account else {})
         self._tally = Tally(len(plan.orders))
         self._home = Homeward(plan, gateway, ledger, store, watcher)
         self._made_line: Line | None = None
@@ -106,7 +106,7 @@ class Unit:
         if take is not None:
             if order is not None and order.state == "made":
                 self.ledger.kept(order)
-            self.watcher.saw(step.shot, "cached", step.model)
+            self.watcher.saw(step.shot, "cached", take.remark or step.model)
             return take
         try:
             return await self._taken(step, step.request, order)
@@ -115,7 +115,7 @@ class Unit:
             raise
 
     async def _taken(self, step: Step, request: Request, order: Order | None) -> Take:
-        async with self._slots.taken(
+        async with self.slots.taken(
             step.model, rolling=order is not None, waits=lambda: self._wait_for_slot(step)
         ):
             order = await (self._resumed(order) if order else self._order(step, request))
@@ -139,6 +139,8 @@ class Unit:
         self.watcher.saw(step.shot, "waiting", f"for a free slot of {step.model}")
 
     async def _resumed(self, order: Order) -> Order:
+        if order.state == "intent" and order.film != self.plan.name:
+            order = await self._ordered_elsewhere(order)
         if order.state in {"doubt", "intent"}:
             raise in_doubt(order, self.plan.file)
         if order.state == "lost":
@@ -149,11 +151,27 @@ class Unit:
         self.watcher.saw(order.shot, "queued", f"goes on with ticket {order.ticket}")
         return order
 
+    async def _ordered_elsewhere(self, order: Order) -> Order:
+        """Wait until another film's run, which is ordering the very same, has its ticket."""
+        self.watcher.saw(order.shot, "waiting", f"for {order.film}, which orders the same")
+        clock = asyncio.get_running_loop()
+        last = clock.time() + self.pace.ripe
+        while order.state == "intent" and clock.time() < last:
+            await asyncio.sleep(self.pace.next_poll())
+            standing = self.ledger.blocking(order.key)
+            if standing is None:
+                raise Unreachable(
+                    f"{order.shot}: {order.film} could not order it. Nothing was ordered."
+                )
+            order = standing
+        return order
+
     # --- ordering -----------------------------------------------------------------------------
 
     async def _order(self, step: Step, request: Request) -> Order:
         self._check_stops(step)
         self._check_allowed_again(step)
+        self._check_missing(step)
         if self._tries[step.key] >= CREATE_TRIES or self._sheds[step.key] > 1:
             raise ShotError(
                 f"{step.shot} could not be ordered in this run. Nothing was ordered. Run again later."
@@ -269,6 +287,16 @@ class Unit:
             if step.key in later.needs:
                 self._price(later)  # a still is no use without the shot that it is for
         return step.credits or 0
+
+    def _check_missing(self, step: Step) -> None:
+        """See that the take was not believed to be there, and paid for, when the price was agreed."""
+        where = self.store.damaged.get(step.key)
+        if where and not self.gateway.free:
+            raise ShotError(
+                f"{step.shot}: its file in the store was damaged and is now at {where}, and no ticket"
+                " for it is known here, with which it could be fetched again. Nothing was ordered. Run"
+                " again to order it anew."
+            )
 
     def _check_allowed_again(self, step: Step) -> None:
         """Let a take that failed be ordered again only where its failure says so, and not for ever."""

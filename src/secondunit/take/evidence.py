@@ -19,7 +19,7 @@ from secondunit.errors import SecondUnitError, ShotError
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from secondunit.ledger import Evidence, Ledger, Order
     from secondunit.ports import Account, Gateway
@@ -59,20 +59,44 @@ async def reconcile(
     What was provably not charged is free to be ordered again. `shared`: others use the same key,
     and the account proves nothing. Raises UsageError when the key is refused, DiskTrouble.
     """
-    doubts = [o for o in ledger.of_gateway(gateway.name) if o.state == "doubt"][::-1]
+    doubts = _unheard(gateway, ledger, "doubt")
     if not doubts or shared:
         return tuple((order, "unknown") for order in doubts)
     try:
         await _ripen(gateway, ledger, doubts, pace)
-        # first the account, then the tickets: a refund in between makes the account look charged
-        account = await _steady(gateway, pace)
-        await _tell_ended(gateway, ledger)
     except ShotError:
-        account = None
+        return _judged(gateway, ledger, doubts, None)
+    # what another worker has under way would be booked already and not yet be charged
+    with ledger.alone_at(gateway.name) as alone:
+        try:
+            # first the account, then the tickets: a refund in between makes the account look charged
+            account = await _steady(gateway, pace)
+            await _tell_ended(gateway, ledger)
+        except ShotError:
+            account = None
+        now = _unheard(gateway, ledger, "doubt", "intent")
+        new = {o.id for o in now} - {o.id for o in doubts}
+        left = [o for o in now if o.id not in new]
+        return _judged(gateway, ledger, left, None if new else account, alone)
+
+
+def _unheard(gateway: Gateway, ledger: Ledger, *states: str) -> list[Order]:
+    """Return the orders in these states, newest first."""
+    return [o for o in ledger.of_gateway(gateway.name) if o.state in states][::-1]
+
+
+def _judged(
+    gateway: Gateway,
+    ledger: Ledger,
+    doubts: Sequence[Order],
+    account: Account | None,
+    alone: Callable[[], bool] = lambda: True,
+) -> tuple[tuple[Order, Verdict], ...]:
     found: list[tuple[Order, Verdict]] = []
     for order in doubts:
         proved = all(verdict == "not charged" for _, verdict in found)
         verdict = _verdict(order, gateway, ledger, account) if proved else "unknown"
+        verdict = verdict if alone() else "unknown"
         found.append((order, verdict))
         if verdict == "not charged":
             ledger.unsent(order, "the account shows that it was not charged")

@@ -195,8 +195,9 @@ class _Journey:
             store.keep, step.key, files, _slate(self.home.plan, step, self.order, facts, warnings)
         )
         self.order = self.ledger.kept(self.order)
-        for warning in warnings:
-            self._say("done", warning)
+        for warning in (*warnings, take.remark):
+            if warning:
+                self._say("done", warning)
         self._say("done", "")
         return take
 

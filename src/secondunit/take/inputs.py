@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit import media
 from secondunit.catalog import fits_inline
-from secondunit.durable import opened_regular
+from secondunit.durable import disk_trouble, opened_regular
 from secondunit.errors import ShotError, UsageError
 from secondunit.plan import File, Link, Made, fill
 from secondunit.plan.assets import BadAsset
@@ -61,34 +61,38 @@ class Inputs:
         return uri
 
     def _bytes(self, given: File | Made) -> tuple[bytes, str, str]:
-        if isinstance(given, File):
-            try:
-                return given.asset.data(), given.asset.path.name, given.asset.mime
-            except (BadAsset, OSError) as error:
-                raise UsageError(f"{error} Nothing was ordered for this shot.") from None
         try:
+            if isinstance(given, File):
+                return given.asset.data(), given.asset.path.name, given.asset.mime
             return self._made(given)
+        except BadAsset as error:
+            raise UsageError(f"{error} Nothing was ordered for this shot.") from None
         except OSError as error:
+            what = (
+                given.asset.path.name
+                if isinstance(given, File)
+                else f"What {self.plan.step(given.key).shot} made"
+            )
             raise UsageError(
-                f"What {self.plan.step(given.key).shot} made cannot be read ({error.strerror})."
-                " Nothing was ordered for this shot."
+                f"{what} cannot be read ({error.strerror}). Nothing was ordered for this shot."
             ) from None
 
     def _made(self, given: Made) -> tuple[bytes, str, str]:
         """Read what another step made, or the frame of it that is wanted, as it was verified."""
         step = self.plan.step(given.key)
-        take = None if step.own else self.store.get(given.key)
-        if step.own is None and take is None:
+        if step.own:
+            data, name = step.own.data(), step.own.path.name
+        elif take := self.store.get(given.key):
+            data, name = _unchanged(take), take.path.name
+        else:
             raise ShotError(f"{step.shot} is not in the store any more. Run again.")
-        clip = take.path if take else step.own.path  # type: ignore[union-attr]  # one of the two is there
         if given.part in {"clip", "still"}:
-            data = _unchanged(take) if take else step.own.data()  # type: ignore[union-attr]  # the same
-            return data, clip.name, MIME.get(clip.suffix, "video/mp4")
-        # taken anew each time: a frame left in a file could be anybody's
-        with TemporaryDirectory(
-            prefix=".frame-", dir=self.store.incoming(given.key, "").parent
-        ) as at:
-            frame = Path(at) / f"{given.part}.png"
+            return data, name, MIME.get(Path(name).suffix, "video/mp4")
+        # taken anew each time, and from those very bytes: a file that is left could be anybody's
+        folder = self.store.incoming(given.key, "").parent
+        with disk_trouble(folder), TemporaryDirectory(prefix=".frame-", dir=folder) as at:
+            clip, frame = Path(at) / f"clip{Path(name).suffix}", Path(at) / f"{given.part}.png"
+            clip.write_bytes(data)
             if given.part == "last":
                 media.last_frame(clip, frame)
             else:

@@ -62,6 +62,14 @@ class Lane:
     def _place(
         self, gateway: Gateway, intent: Intent, body: Mapping[str, Any], allowance: Allowance
     ) -> tuple[Order | None, Outcome]:
+        with self._ledger.alone_at(gateway.name, lambda: self._closing) as alone:
+            if not alone():
+                return None, NotSent("the run was stopped")
+            return self._place_alone(gateway, intent, body, allowance)
+
+    def _place_alone(
+        self, gateway: Gateway, intent: Intent, body: Mapping[str, Any], allowance: Allowance
+    ) -> tuple[Order | None, Outcome]:
         books = self._ledger.evidence(gateway.name, intent.model)  # first: see `judge`
         try:
             account = gateway.evidence()

@@ -1,0 +1,148 @@
+"""Reviews on a run's page in Prefect: the run is suspended, a form takes the decision, it goes on.
+
+A suspended run has no process and holds nothing: not the project, not the books, no gateway. When
+it is resumed it begins from the top; what was answered is written down first, and everything that
+was made is found again. Prefect keeps the form and the answer; what the answer is worth is decided
+by the keys of what was shown (`secondunit.reviews`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
+from prefect.input import RunInput, keyset_from_paused_state
+from prefect.input.actions import afilter_flow_run_input, aread_flow_run_input
+from prefect.runtime import flow_run as this_run
+from prefect.states import Cancelled, Failed, Suspended
+from prefect.utilities.engine import propose_state
+from pydantic import Field, create_model
+
+from secondunit.flow.words import text
+from secondunit.reviews.contactsheet import uri
+from secondunit.reviews.decisions import Verdict
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.schemas.objects import FlowRunInput, State
+
+    from secondunit.errors import SecondUnitError, Unjudged
+    from secondunit.reviews import Approvals, Review
+
+WAITING, REJECTED = "Waiting", "Rejected"
+ASKED = "suspended-"  # how Prefect begins the keys of what belongs to a suspension
+OURS = "review-"
+PICTURES = 300_000  # bytes of the form's contact sheet
+PROMPT = 160  # characters of a prompt in the form
+MOST_TOLD = 80  # shots whose prompts the form tells
+ANSWERS = 200  # inputs of a run that are looked through
+
+
+class Judgement(RunInput):
+    """The form: what a person says of what is shown."""
+
+    decision: Literal["approve", "reject"] = Field(title="Decision")
+    make_again: list[str] = Field(
+        default=[], title="Shots to make again", description="None named and rejected: all of them."
+    )
+    notes: str = Field(default="", title="Notes", description="Why; it is told with the decision.")
+    who: str = Field(default="", title="Who decides")
+
+
+async def hand_in(approvals: Approvals) -> None:
+    """Write down what was answered on the page of this run, each answer once."""
+    if not this_run.id:
+        return
+    found: list[FlowRunInput] = await afilter_flow_run_input(key_prefix=ASKED + OURS, limit=ANSWERS)
+    for given in found:
+        if given.key.endswith("-response"):
+            await asyncio.to_thread(_write_down, approvals, given)
+
+
+def _write_down(approvals: Approvals, given: FlowRunInput) -> None:
+    said = Judgement(**given.decoded_value)
+    review = given.key.removeprefix(ASKED + OURS).partition("-")[0]
+    verdict = Verdict(
+        approved=said.decision == "approve" and not said.make_again,
+        again=tuple(said.make_again), who=said.who or "somebody on Prefect's page",
+        notes=said.notes, source=f"{this_run.id} {given.key}",
+    )  # fmt: skip
+    approvals.decisions.answer(review, verdict)
+
+
+async def suspend(review: Review, waits: Unjudged) -> State[Any]:
+    """End this process and leave the run suspended until somebody judges `review`.
+
+    Call it with nothing held. Returns a state only where Prefect cannot begin the run again by
+    itself, as with one that no deployment began; else it does not return (prefect.Pause).
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None or run.parent_task_run_id is not None:
+        return waiting(waits)
+    form = await asyncio.to_thread(_form, review, waits)
+    for attempt in count(1):
+        # A suspension that was passed before does not hold the run again. Its answer was handed in
+        # when this process began; it had none where the run was begun again in another way.
+        key = f"{OURS}{review.key}-{attempt}"
+        state: State[Any] = Suspended(
+            timeout_seconds=review.within, pause_key=key, message=str(waits)
+        )
+        await _suspended(run.id, form, state)
+    raise AssertionError  # pragma: no cover  the count has no end
+
+
+async def _suspended(run: UUID, form: type[Judgement], state: State[Any]) -> None:
+    """Leave the run suspended with a form (prefect.Pause); return where `state` was passed before.
+
+    Not `asuspend_flow_run` (prefect 3.8.8, flow_runs.py): it stores the form after the state, and a
+    run that is resumed or cut off in between could never be resumed.
+    """
+    keyset = keyset_from_paused_state(state)
+    state.state_details.run_input_keyset = {str(name): key for name, key in keyset.items()}
+    if await aread_flow_run_input(keyset["schema"]) is None:
+        await form.asave(keyset)
+    async with get_client() as client:
+        state = await propose_state(client, state, flow_run_id=run)
+    if not state.is_running():
+        raise Pause(state=state)
+
+
+def waiting(waits: SecondUnitError) -> State[Any]:
+    """Return the state of a run that ended because it waits for a review."""
+    return Cancelled(name=WAITING, message=str(waits))
+
+
+def rejected(error: SecondUnitError) -> State[Any]:
+    """Return the state of a run whose stills or draft were rejected."""
+    return Failed(name=REJECTED, message=str(error))
+
+
+def _form(review: Review, waits: Unjudged) -> type[Judgement]:
+    shots: Any = list[Literal.__getitem__(review.shots)]  # type: ignore[misc]  # made at run time
+    again = Judgement.model_fields["make_again"]
+    form = create_model(
+        "Judgement", __base__=Judgement,
+        make_again=(shots, Field([], title=again.title, description=again.description)),
+    )  # fmt: skip
+    form._description = page(review, waits)  # noqa: SLF001  as with_initial_data does
+    return form
+
+
+def page(review: Review, waits: Unjudged) -> str:
+    """Return what the form shows above its fields, as Markdown."""
+    pictures = uri(review, PICTURES)
+    head = f"![{text(review.title)}]({pictures})" if pictures else f"## {text(review.title)}"
+    told = [f"- **{text(p.shot)}** {text(_short(p.prompt))}" for p in review.wanting[:MOST_TOLD]]
+    left = len(review.wanting) - MOST_TOLD
+    more = [f"- and {left} more"] if left > 0 else []
+    return "\n\n".join([head, "\n".join([*told, *more]), text(str(waits))])
+
+
+def _short(prompt: str) -> str:
+    return prompt if len(prompt) <= PROMPT else f"{prompt[:PROMPT]}…"

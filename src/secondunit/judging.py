@@ -1,0 +1,90 @@
+"""Judging on a terminal: what waits for a review is shown, and the word of whoever sits there kept."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from contextlib import suppress
+from pathlib import Path
+from socket import gethostname
+from typing import TYPE_CHECKING
+
+from secondunit.errors import EXIT_DOUBT, EXIT_FILM, UsageError
+from secondunit.reviews.decisions import Decisions, Verdict
+from secondunit.watch import say
+
+if TYPE_CHECKING:
+    from secondunit.crew import Project
+    from secondunit.errors import SecondUnitError
+    from secondunit.reviews import Approvals, Review
+    from secondunit.reviews.decisions import Decision, Question
+
+
+def agreed(waits: SecondUnitError, review: Review, approvals: Approvals) -> bool:
+    """Ask whoever is at the terminal; say whether it was approved. Raises UsageError."""
+    say(str(waits))
+    say(
+        "Approve? Type yes, or no and the shots to make again (no: all), or press Enter for later: "
+    )
+    word, *shots = sys.stdin.readline().replace(",", " ").split() or [""]
+    if word.lower() not in {"y", "yes", "n", "no"}:
+        return False
+    yes = word.lower() in {"y", "yes"}
+    approvals.decisions.answer(review.key, Verdict(yes, again=tuple(shots), who=whoever()))
+    return yes
+
+
+def whoever() -> str:
+    """Return who sits here, as `name@machine`."""
+    name = "somebody"
+    with suppress(OSError, KeyError):  # a user without a name
+        name = getpass.getuser()
+    return f"{name}@{gethostname()}"
+
+
+def review(project: Project, file: str, verdict: Verdict | None) -> int:
+    """Show what waits for a review of a shot list, or write a verdict down; return the exit code.
+
+    Raises UsageError where nothing was ever shown, or a shot is named that was not.
+    """
+    decisions = Decisions(project.work / "reviews")
+    question = decisions.question(Path(file).stem)
+    if question is None:
+        raise UsageError(
+            f"Nothing of {file} waits for a review. `secondunit shoot {file}` makes what is to be"
+            " judged. Nothing was changed."
+        )
+    if verdict is None:
+        return _show(question, decisions.of(question), file)
+    decision = decisions.answer(question.review, verdict)
+    if decision is not None:
+        _tell(decision, file)
+    return EXIT_FILM
+
+
+def _show(question: Question, decision: Decision | None, file: str) -> int:
+    if decision is None:
+        for shot, _, path in question.judged:
+            say(f"{shot}  {path}")
+        say(
+            f"The {question.kind} of {question.film}: look at {question.sheet}. Then: secondunit"
+            f" review {file} --approve, or --reject --again SHOT --notes …"
+        )
+        return EXIT_DOUBT
+    _tell(decision, file)
+    return EXIT_FILM
+
+
+def _tell(decision: Decision, file: str) -> None:
+    notes = f": {decision.notes}" if decision.notes else ""
+    said = "Approved" if decision.approved else "Rejected"
+    again = f" (again: {', '.join(decision.again)})" if decision.again else ""
+    say(f"{said} by {decision.who}, {decision.day}{again}{notes}. {_next(decision, file)}")
+
+
+def _next(decision: Decision, file: str) -> str:
+    if decision.approved:
+        return (
+            f"Go on with `secondunit shoot {file}`; a run that Prefect suspended is resumed there."
+        )
+    return f"Change the shots, then run `secondunit shoot {file}`."

@@ -1,0 +1,42 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How to print."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class GatewayName(StrEnum):
+    """Who takes the orders."""
+
+    BACKLOT = "backlot"
+    RUNWAY = "runway"
+    COMETAPI = "cometapi"
+
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="The shot list.")]
+Out = Annotated[str | None, typer.Option(help="Put films/ and .secondunit/ into this folder.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Print text, or one JSON document.")]
+GatewayOption = Annotated[GatewayName | None, typer.Option(help="Who takes the orders.")]
+Quality = Annotated[
+    str | None, typer.Option(help="Which profile of models: draft, final or your own.")
+]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="The gateway's address: https, or this machine for tests.")
+]
+Only = Annotated[
+    str | None, typer.Option(help="Only these shots and what they need: names, *, a..b.")
+]
+Root = Annotated[
+    list[str] | None,
+    typer.Option(help="Also allow files from this folder, beside the shot list's own. Repeatable."),
+]
