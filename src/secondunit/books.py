@@ -58,7 +58,7 @@ def opened(
 @contextmanager
 def look(project: Project, settings: Settings) -> Iterator[Ledger | None]:
     """Open the ledger of a project only to read it; None where nothing was ever ordered."""
-    if not begun(project, settings):
+    if settings.ledger is None and not project.has_ledger:
         yield None
         return
     with _open(project, settings) as ledger:
@@ -66,8 +66,8 @@ def look(project: Project, settings: Settings) -> Iterator[Ledger | None]:
 
 
 def begun(project: Project, settings: Settings) -> bool:
-    """Say whether there is a ledger to look into."""
-    return settings.ledger is not None or project.has_ledger
+    """Say whether anything was ever ordered here; a ledger that is empty by now tells of it, too."""
+    return settings.ledger is not None or project.ledger.exists()
 
 
 @contextmanager

@@ -448,7 +448,7 @@ def _sheet(plan: Plan, project: Project) -> Sheet:
 
     settings = Settings.load()
     store = stored(project, settings)
-    if settings.ledger is None and not project.has_ledger:
+    if settings.ledger is None and not project.has_ledger:  # and no database is loaded for it
         return callsheet.sheet(plan, store, None)
     from secondunit import books
 

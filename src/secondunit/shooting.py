@@ -142,6 +142,8 @@ def _ask_leave(opened: Books) -> None:
     call, sheet = opened.call, opened.sheet
     if not call.as_json:
         say(callsheet.total(sheet, call.budget) + ".")
+        if told := dict.fromkeys(notice.to for notice in call.plan.notices):
+            say(f"Told of what happens, as far as your settings know them: {', '.join(told)}.")
     if call.plan.free or call.yes or not sheet.to_shoot:
         return
     say(f"Order from {call.plan.gateway} for at most ${dollars(sheet.cost)}? Type yes to go on: ")

@@ -18,6 +18,7 @@ from secondunit.errors import (
     EXIT_DISK,
     EXIT_DOUBT,
     EXIT_FILM,
+    EXIT_LOCKED,
     EXIT_MONEY,
     EXIT_SHOTS,
     OverBudget,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from secondunit.store import Store
 
 # When several things went wrong, the one that most needs a person decides the exit code.
-GRAVITY = (EXIT_DOUBT, EXIT_DISK, EXIT_MONEY, EXIT_SHOTS)
+GRAVITY = (EXIT_DOUBT, EXIT_DISK, EXIT_MONEY, EXIT_LOCKED, EXIT_SHOTS)
 
 
 @dataclass(frozen=True)
@@ -300,9 +301,12 @@ def exit_code(production: Production) -> int:
 
 
 def unexplained(opened: Books, gateway: Gateway) -> int:
-    """Return the credits that the account lost in this run and its orders do not explain."""
-    before = opened.account
-    if before is None or opened.plan.free or opened.settings.shared_key:
+    """Return the credits that the account lost in this run and its orders do not explain.
+
+    Where workers share a ledger the others' orders lower the account, too, and nothing is told.
+    """
+    before, settings = opened.account, opened.settings
+    if before is None or opened.plan.free or settings.shared_key or settings.ledger:
         return 0
     try:
         after = gateway.evidence()

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import shotlist
 from secondunit.errors import EXIT_DOUBT, Locked, Refused, SecondUnitError, TurnedDown, Unjudged
-from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
 from secondunit.flow import late, pages, server, states, stopping
+from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
 from secondunit.flow.approval import WAITING, hand_in, rejected, suspend, waiting
+from secondunit.flow.events import Events
 from secondunit.flow.limits import Limits
 from secondunit.flow.monitor import Monitor
 from secondunit.flow.unattended import Silent, called, on_order, opened, rolling
@@ -192,6 +193,7 @@ async def _shot(call: Call) -> State[Any]:
             _shown.set({})
             monitor.begin(str(this_run.id))
             await _share_slots(production, monitor)
+            await _call_in(production)
             try:
                 state = await monitor.follow(_filmed(production))
             finally:
@@ -265,6 +267,7 @@ class _Run:
         again = production.unit.pace.again
         self.take_shot = take_shot.with_options(retries=len(again), retry_delay_seconds=list(again))
         self.board = pages.Board(production)
+        self.events = Events(production, lambda: not (self.alone or self.monitor.lost))
         _board.set(self.board)
 
     async def shoot(self) -> None:
@@ -286,6 +289,7 @@ class _Run:
                 upstream,
                 lambda: self.monitor.once("film", self.production.join),
             )
+        self.events.film_ended()
         await self._show(self.board.after())
 
     async def _approved(self, rolled: dict[str, asyncio.Event]) -> bool:
@@ -321,6 +325,7 @@ class _Run:
             if state is not None:
                 self.states[step.key] = state
             self._tell_failure(step)
+            self.events.ended(step)
         finally:
             rolled[step.key].set()
         await self._show(self.board.advance(step))
@@ -482,6 +487,7 @@ async def _shoot(
         if not temporary:
             await server.ask()
             await _share_slots(production, monitor)
+        await _call_in(production)
         with tags(*filter(None, (plan.gateway, plan.quality, plan.slate))):
             await _followed(
                 production,
@@ -501,6 +507,14 @@ async def _share_slots(production: Production, monitor: Monitor) -> None:
         limits = {model: count for model, count in slots.limits.items() if model in asked}
         slots.elsewhere = Limits(plan.gateway, limits, monitor)
         await slots.elsewhere.fill()
+
+
+async def _call_in(production: Production) -> None:
+    """Have those at hand whose addresses Prefect keeps."""
+    if production.notices and production.notices.blocks:
+        from secondunit.flow import blocks
+
+        await blocks.connect(production.notices)
 
 
 def _whole_path(plan: Plan) -> str:

@@ -168,6 +168,7 @@ class Day:
         state = await self.steps.run(work, seen.label, states, *arguments)
         if seen.step:
             self.steps.tell_failure(seen.step)
+            self.steps.events.ended(seen.step)
             await self.steps.show(self.steps.board.advance(seen.step))
         elif seen.own and not state.is_completed():
             self.troubles.append(f"{seen.label}: {state.message}")
@@ -217,6 +218,7 @@ async def _followed(production: Production) -> AsyncIterator[Day]:
         yield day
         await monitor.follow(day.end())
         await asyncio.to_thread(_ask_for_review, production)
+        day.steps.events.film_ended()
         await day.steps.show(day.steps.board.after())
         monitor.end()
         if not monitor.lost:

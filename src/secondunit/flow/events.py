@@ -7,7 +7,7 @@
     secondunit.film.over-budget  no more is ordered, for want of money or under a cap; once a run
     secondunit.film.finished     the film is made
     secondunit.film.failed       it is not, in this run
-    secondunit.review.wanted     somebody is to look at it
+    secondunit.review.wanted     somebody is to look at it, before it goes on
 
 The resource is the shot or the film; its labels say the rest, and `secondunit.message` says it in a
 sentence. Prefect adds the flow run that it happened in.
@@ -21,24 +21,38 @@ from typing import TYPE_CHECKING
 
 from prefect.events import emit_event
 
-from secondunit.errors import EXIT_DOUBT, OverBudget, Refused
+from secondunit.errors import EXIT_DOUBT, OverBudget, Refused, Unjudged
 from secondunit.flow.states import ending
 from secondunit.production import FILM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from secondunit.errors import SecondUnitError
     from secondunit.plan import Step
     from secondunit.production import Production
+    from secondunit.shotlist.office import Happening
 
 LONGEST = 2000  # characters of a message
 
 
-class Events:
-    """Tells Prefect what happens to one film in one run; it never waits, and nothing waits for it."""
+HAPPENINGS: Mapping[str, Happening] = {
+    "shot.finished": "shot finished", "shot.held": "held", "shot.in-doubt": "in doubt",
+    "film.over-budget": "over budget", "film.finished": "film finished",
+    "film.failed": "film failed",
+}  # fmt: skip
 
-    def __init__(self, production: Production) -> None:
-        """Tell of `production`."""
+
+class Events:
+    """Tells Prefect, and those whom the shot list names, what happens to one film in one run.
+
+    It never waits, and nothing waits for it. Once the server is lost, people are told all the same.
+    """
+
+    def __init__(self, production: Production, heard: Callable[[], bool]) -> None:
+        """Tell of `production`; `heard` says whether Prefect still listens."""
         self.production = production
+        self._heard = heard
         self.plan = production.plan
         self._over_budget = False
 
@@ -63,12 +77,11 @@ class Events:
             return
         missing = list(dict.fromkeys(step.shot for step in self.production.missing()))
         error = self.production.failures.get(FILM)
+        if isinstance(error, Unjudged):
+            self._film("review.wanted", str(error))
+            return
         said = str(error) if error else f"Did not come back: {', '.join(missing)}."
         self._film("film.failed", said, {"missing": str(len(missing))})
-
-    def review_wanted(self, message: str, **labels: str) -> None:
-        """Tell that somebody is to look at the film; `labels` say where."""
-        self._film("review.wanted", message, labels)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -76,6 +89,7 @@ class Events:
         orders = self.production.ledger.of(step.key)
         name = f"{self.plan.film_name}.{step.shot}"
         error = self.production.failures.get(step.key)
+        self._tell(f"shot.{happening}", message, shot=step.shot)
         self._emit(f"shot.{happening}", f"shot.{_slug(name)}", step.shot, message, {
             "shot": step.shot, "model": step.model, "take": step.key,
             "seed": "" if step.seed is None else str(step.seed),
@@ -88,11 +102,22 @@ class Events:
         spent = self.production.ledger.spent(self.plan.gateway, run=self.production.unit.run)
         resource = f"film.{_slug(self.plan.film_name)}"
         more = {"credits": str(0 if self.plan.free else spent), **(labels or {})}
+        self._tell(happening, message, credits_spent=None if self.plan.free else spent)
         self._emit(happening, resource, self.plan.title, message, more)
+
+    def _tell(
+        self, event: str, message: str, *, shot: str = "", credits_spent: int | None = None
+    ) -> None:
+        happening = HAPPENINGS.get(event)
+        if happening is not None and self.production.notices is not None:
+            facts = {} if credits_spent is None else {"credits_spent": credits_spent}
+            self.production.notices.tell(happening, "", message, shot=shot, facts=facts)
 
     def _emit(
         self, happening: str, resource: str, name: str, message: str, labels: dict[str, str]
     ) -> None:
+        if not self._heard():
+            return
         plan = self.plan
         labels = {
             "film": plan.title, "shot-list": plan.file, "gateway": plan.gateway,

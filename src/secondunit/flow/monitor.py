@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 PULSE = 2.0  # seconds between two questions about the run
-SILENT = 6.0  # seconds without a good answer after which the server counts as lost
+SILENT = 6.0  # seconds of refusals after which the server counts as lost
+BUSY = 40.0  # seconds for one that does not refuse and is slow: it may have much to do
 SLOW = 10.0  # seconds that one answer may take
 GRACE = 3.0  # seconds for Prefect to let go of what is left or stopped
 
@@ -103,7 +104,8 @@ class Monitor:
                         await self._ask(client, run)
                         heard = time.monotonic()
                 except Exception as error:  # noqa: BLE001  whatever Prefect raises, it is no answer
-                    if time.monotonic() - heard > SILENT:
+                    slow = "Timeout" in type(error).__name__
+                    if time.monotonic() - heard > (BUSY if slow else SILENT):
                         self.lose(error)
                 await asyncio.sleep(PULSE)
 

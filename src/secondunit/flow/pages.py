@@ -16,7 +16,6 @@ from prefect.artifacts import (
 
 from secondunit import callsheet
 from secondunit.flow import dailies
-from secondunit.flow.events import Events
 from secondunit.flow.forecast import Forecast, spoken
 from secondunit.flow.stills import Stills
 from secondunit.flow.words import money, text
@@ -32,14 +31,13 @@ PULSE = 5.0  # seconds between two looks at whether the progress is to be writte
 
 
 class Board:
-    """The artifacts and events of one run. What cannot be shown never stops a film."""
+    """The artifacts of one run. What cannot be shown never stops a film."""
 
     def __init__(self, production: Production) -> None:
         """Show `production`."""
         self.production = production
         self.plan = production.plan
         self.forecast = Forecast(self.plan.steps)
-        self.events = Events(production)
         self.stills = Stills(production.project.work / "stills")
         self.sheet = callsheet.sheet(self.plan, production.unit.store, production.ledger)
         self._progress: Any = None
@@ -60,7 +58,7 @@ class Board:
         self._over = True
         if self._pulse:
             self._pulse.cancel()
-        for show in (self._write, self._dailies, self._premiere, self._ended):
+        for show in (self._write, self._dailies, self._premiere):
             await _shown(show())
 
     def saw(self, key: str, stage: Stage) -> None:
@@ -102,7 +100,6 @@ class Board:
     async def _advance(self, step: Step) -> None:
         clip = self.production.clips.get(step.key)
         self.forecast.ended(step.key, came_back=clip is not None)
-        self.events.ended(step)
         if clip is not None:
             await asyncio.to_thread(self.stills.make, clip)
 
@@ -119,9 +116,6 @@ class Board:
         page = dailies.premiere(self.production, film, self.stills)
         key, said = self._key("film"), f"The film. {self._spent_and_saved()}"
         await acreate_markdown_artifact(page, key=key, description=said)
-
-    async def _ended(self) -> None:
-        self.events.film_ended()
 
     async def _beat(self) -> None:
         while True:

@@ -24,6 +24,8 @@ from secondunit.errors import (
     Refused,
     SecondUnitError,
     Stopped,
+    TurnedDown,
+    Unjudged,
 )
 from secondunit.plan import dollars
 from secondunit.verdicts import is_moderated
@@ -53,6 +55,8 @@ ENDINGS: tuple[tuple[type[SecondUnitError], str], ...] = (
     (Stopped, "Not ordered"),
     (DiskTrouble, "Disk trouble"),
     (CutError, "Does not splice"),
+    (Unjudged, "Waiting for review"),
+    (TurnedDown, "Rejected"),
 )
 
 

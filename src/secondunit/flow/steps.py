@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 
 from secondunit.errors import EXIT_DOUBT, Refused, SecondUnitError
 from secondunit.flow import pages
+from secondunit.flow.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Sequence
@@ -31,6 +32,7 @@ class Steps:
         self.production = production
         self.monitor = monitor
         self.board = pages.Board(production)
+        self.events = Events(production, lambda: not monitor.lost)
         self.shown = 0
 
     async def run(

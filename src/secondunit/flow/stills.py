@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from secondunit import media
 from secondunit.durable import make_folder
-from secondunit.media import frames
+from secondunit.media import thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from secondunit.media import Facts
     from secondunit.production import Clip
     from secondunit.splice import Film
 
@@ -35,11 +33,12 @@ class Stills:
 
     def make(self, clip: Clip) -> None:
         """Make the still of a clip, or of a picture that was generated."""
-        self._kept(clip.sha256, lambda: _shown(clip.path, clip.facts))
+        shown = thumbnails.of_clip if clip.facts else thumbnails.of_still
+        self._kept(clip.sha256, lambda: shown(clip.path, WIDTH))
 
     def film(self, film: Film) -> None:
         """Make the poster of a film."""
-        self._kept(film.sha256, lambda: _frame(film.path, media.probe(film.path, least=1)))
+        self._kept(film.sha256, lambda: thumbnails.of_clip(film.path, WIDTH))
 
     def uri(self, sha256: str, width: int, limit: int) -> str:
         """Return a still as a data URI, so many pixels wide, of at most `limit` bytes; or nothing."""
@@ -71,25 +70,3 @@ class Stills:
             part.replace(kept)  # not synced: what a power cut takes is made again
         except Exception as error:  # noqa: BLE001  no film ends for want of a thumbnail
             logging.getLogger(__name__).debug("no still of %s: %r", sha256, error)
-
-
-def _shown(path: Path, facts: Facts | None) -> Image.Image:
-    return _frame(path, facts) if facts else _picture(path)
-
-
-def _frame(path: Path, facts: Facts) -> Image.Image:
-    """Return the frame about the middle that can be had by decoding no other."""
-    frame = next(frames.shown(path, facts, since=facts.seconds / 2))
-    height = max(2, round(WIDTH * facts.height / facts.width))
-    return Image.fromarray(frames.Upright(facts, WIDTH, height, "rgb24")(frame).to_ndarray())
-
-
-def _picture(path: Path) -> Image.Image:
-    media.picture_facts(path)
-    with Image.open(path) as picture:
-        picture.draft("RGB", (WIDTH, WIDTH))
-        height = max(2, round(WIDTH * picture.height / picture.width))
-        small: Image.Image = picture.convert("RGB").resize(
-            (WIDTH, height), Image.Resampling.LANCZOS
-        )
-    return small
