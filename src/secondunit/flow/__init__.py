@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import shotlist
 from secondunit.errors import EXIT_DOUBT, Locked, Refused, SecondUnitError, TurnedDown, Unjudged
-from secondunit.flow import late, pages, server, states, stopping
 from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
+from secondunit.flow import late, pages, server, states, stopping
 from secondunit.flow.approval import WAITING, hand_in, rejected, suspend, waiting
 from secondunit.flow.events import Events
 from secondunit.flow.limits import Limits
