@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 for _name in [n for n in os.environ if n.startswith(("PREFECT_", "SECONDUNIT_", "RUNWAYML_"))]:
     if _name != "PREFECT_HOME":
         del os.environ[_name]
+
+# Whoever started the tests may have had them ignore signals, and the programs of tests inherit that.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for _number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(_number, signal.SIG_DFL)
 
 BIN = Path(sys.executable).parent
 IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"

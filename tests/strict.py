@@ -85,6 +85,7 @@ class Ticket:
     price: int
     size: tuple[int, int]
     seconds: float
+    born: float = field(default_factory=time.monotonic)
     asked: list[float] = field(default_factory=list)
     downloads: list[Reply] = field(default_factory=list)
     fetched: int = 0
@@ -116,6 +117,7 @@ class Strict:
             "tier": {"maxMonthlyCreditSpend": 10_000, "models": {}},
             "usage": {"models": {}},
         }
+        self.rolls = 0.0  # seconds that every ticket rolls at least
         self.lives: dict[str, list[Life]] = defaultdict(list)
         self.replies: list[tuple[str, Reply]] = []
         self.problems: list[str] = []
@@ -230,6 +232,8 @@ class Strict:
         ticket.asked.append(time.monotonic())
         states = ticket.life.states
         state = states[min(len(ticket.asked), len(states)) - 1]
+        if ticket.asked[-1] - ticket.born < self.rolls:
+            state = "RUNNING"
         if isinstance(state, Reply):
             return state
         page = {"id": ticket.id, "createdAt": "2026-11-21T12:00:00.000Z", "status": state}
