@@ -54,7 +54,10 @@ class Nobody:
     async def before(self) -> None:
         """Show nothing."""
 
-    advance = after = before
+    after = before
+
+    async def advance(self, step: object) -> None:
+        """Show nothing either."""
 
 
 def shoot_plainly(film: production.Production, *, day: str) -> None:
