@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from reel import reel
 from strict import Life, Strict, listening
-from test_flow import flow_run
+from test_flow import flow_run, task_runs
 from test_shoot_command import KEY, Set
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ def test_it_makes_the_film_once_and_says_so_on_its_page(
     at.file.write_text(at.file.read_text().replace("The lamp", "The lamp by night"))
     assert film(at).startswith(f"Completed · {at.folder}/films/lamp.mp4")
     run = flow_run(prefect_api, "The lamp by night")
+    states = {name: task["state_type"] for name, task in task_runs(prefect_api, run["id"]).items()}
+    assert len(states) == 4
+    assert set(states.values()) == {"COMPLETED"}
     assert run["parameters"]["budget"] == "$5"
     assert KEY not in str(run)
     assert at.manifest["shots"][0]["credits_charged"] == 24

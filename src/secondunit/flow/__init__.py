@@ -189,6 +189,7 @@ async def _shot(call: Call) -> State[Any]:
             return Completed(name="Cached", message=message)
         async with rolling(books, Logged(Silent())) as production:
             monitor = Monitor(lambda error: _tell_lost(production, error))
+            lent = _production.set(production)
             _monitor.set(monitor)
             _shown.set({})
             monitor.begin(str(this_run.id))
@@ -197,6 +198,7 @@ async def _shot(call: Call) -> State[Any]:
             try:
                 state = await monitor.follow(_filmed(production))
             finally:
+                _production.reset(lent)  # a flow may run again in the same process
                 await monitor.close()
         if monitor.stopped:
             return Cancelled(message=f"Stopped on its page. {on_order(books)}")
