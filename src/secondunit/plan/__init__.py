@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import keys
+from secondunit.cut.edit import PLAIN, Look, Mix
 
 if TYPE_CHECKING:
     from secondunit.cut import Profile, Trim
+    from secondunit.cut.edit import Deliverable, Edit
     from secondunit.errors import Problem
     from secondunit.plan.assets import Asset
     from secondunit.shotlist.office import NoticeSpec, ReviewSpec
@@ -134,11 +136,12 @@ class Step:
 
 @dataclass(frozen=True)
 class CutEntry:
-    """One shot's place in the film: which take, and which part of it."""
+    """One shot's place in the film: which take, which part of it, and what is done with it."""
 
     shot: str
     key: str
     trim: Trim
+    edit: Edit = PLAIN
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,9 @@ class Plan:
     profile: Profile
     steps: tuple[Step, ...]
     cut: tuple[CutEntry, ...]
+    look: Look = Look()
+    mix: Mix = Mix()
+    deliverables: tuple[Deliverable, ...] = ()
     remarks: tuple[Problem, ...] = ()
     cap: int | None = None
     per_shot: int | None = None
@@ -196,8 +202,9 @@ class Plan:
     @property
     def key(self) -> str:
         """The name of this plan as a whole: two plans with one key shoot and cut the same."""
-        cut = [[e.shot, e.key, str(e.trim)] for e in self.cut]
-        return keys.key("plan", [[s.key for s in self.steps], cut, str(self.profile)])
+        cut = [[e.shot, e.key, str(e.trim), str(e.edit)] for e in self.cut]
+        film = [str(self.profile), str(self.look), str(self.mix), self.title]
+        return keys.key("plan", [[s.key for s in self.steps], cut, *film])
 
     def describe(self) -> dict[str, Any]:
         """Return the plan as JSON-like data, the form of `plan --format json`."""
