@@ -139,49 +139,34 @@ def join(before: Item | None, after: Item | None, fps: Fraction) -> Join:
     if not wanted:
         return Join(transition)
     if transition.kind not in OVERLAPPING:
-        out = min(_wants(before, fps).out, _room(before, fps)[1]) if before else 0
-        into = min(_wants(after, fps).into, _room(after, fps)[0]) if after else 0
+        out = _room(before, fps)[1] if before else 0
+        into = _room(after, fps)[0] if after else 0
         return Join(transition, out=out, into=into)
     if before is None or after is None:
         return Join(CUT)
-    tail, head = _wants(before, fps).tail, _wants(after, fps).head
-    frames = min(wanted, tail + _room(before, fps)[1], head + _room(after, fps)[0])
-    if not frames:
-        return Join(CUT)
-    tail, head = min(tail, frames), min(head, frames)
-    return Join(transition, out=frames - tail, tail=tail, head=head, into=frames - head)
+    most = _room(before, fps)[1], _room(after, fps)[0]
+    shares = (_shared(frames, before, after) for frames in range(wanted, 0, -1))
+    fitting = (s for s in shares if s.out <= most[0] and s.into <= most[1])
+    return next(fitting, Join(CUT))
 
 
-@dataclass(frozen=True)
-class _Wants:
-    """What the transitions at an item's two ends would take of it."""
-
-    head: int
-    into: int
-    out: int
-    tail: int
-
-
-def _wants(item: Item, fps: Fraction) -> _Wants:
-    into, onto = lasts(item.into, fps), lasts(item.onto, fps)
-    head = min(into // 2, item.first) if item.into.kind in OVERLAPPING else 0
-    spare = item.total - item.first - item.count
-    tail = min(onto - onto // 2, spare) if item.onto.kind in OVERLAPPING else 0
-    return _Wants(
-        head=head,
-        into=into - head,
-        out=onto - tail,
-        tail=tail,
-    )
+def _shared(frames: int, before: Item, after: Item) -> Join:
+    """Take half of an overlap from the handles of either item, as far as there are any."""
+    tail = min(frames - frames // 2, before.total - before.first - before.count)
+    head = min(frames // 2, after.first)
+    return Join(after.into, out=frames - tail, tail=tail, head=head, into=frames - head)
 
 
 def _room(item: Item, fps: Fraction) -> tuple[int, int]:
     """Share an item's used frames between the transitions at its beginning and its end."""
-    wants = _wants(item, fps)
-    asked = wants.into + wants.out
-    if asked <= item.count:
-        return wants.into, wants.out
-    into = item.count * wants.into // asked
+    into, out = lasts(item.into, fps), lasts(item.onto, fps)
+    if item.into.kind in OVERLAPPING:
+        into -= min(into // 2, item.first)
+    if item.onto.kind in OVERLAPPING:
+        out -= min(out - out // 2, item.total - item.first - item.count)
+    if into + out <= item.count:
+        return into, out
+    into = item.count * into // (into + out)
     return into, item.count - into
 
 
