@@ -25,6 +25,8 @@ KILLERS = {
     "ledger/daybook": ("daybook",),
     "ledger/tables": ("ledger", "budget"),
     "ledger/__init__": ("ledger_tells", "ledger", "rescue", "daybook", "books"),
+    "ledger/rows": ("ledger_tells", "ledger", "budget"),
+    "ledger/refusals": ("ledger_tells", "ledger", "refusals", "budget"),
     "take/breaker": ("breaker",),
     "take/slots": ("slots",),
     "take/evidence": ("evidence",),
