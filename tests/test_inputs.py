@@ -163,7 +163,7 @@ def test_the_first_and_the_last_picture_of_a_shot_open_others(
         if "promptImage" in body
     }
     assert opening == {"He turns around.": 47, "He looks up.": 0}
-    assert not list(at.project.store.rglob(".frame-*"))
+    assert not list(at.project.store.rglob(".part-*"))
 
 
 def test_a_picture_that_no_longer_fits_on_the_disk_is_said_and_orders_nothing(

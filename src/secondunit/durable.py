@@ -47,18 +47,28 @@ def beside(out: Path) -> Iterator[Path]:
     is private too. What processes that are no more left behind is swept. Raises DiskTrouble.
     """
     with disk_trouble(out):
-        make_folder(out.parent)
-        _sweep(out.parent)
-        part = out.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{out.suffix}")
-        try:
+        with scratch(out.parent, out.suffix) as part:
             yield part
             if _is_private(out.parent):
                 part.chmod(0o600)
             sync(part)
             part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
         sync(out.parent)
+
+
+@contextmanager
+def scratch(folder: Path, suffix: str = "") -> Iterator[Path]:
+    """Lend a temporary name in `folder`; whatever bears it afterwards is removed.
+
+    What processes that are no more left behind there is swept. Raises OSError.
+    """
+    make_folder(folder)
+    _sweep(folder)
+    part = folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -7,12 +7,11 @@ import base64
 import hashlib
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
 from secondunit.catalog import fits_inline
-from secondunit.durable import disk_trouble, opened_regular
+from secondunit.durable import disk_trouble, opened_regular, scratch
 from secondunit.errors import ShotError, UsageError
 from secondunit.plan import File, Link, Made, fill
 from secondunit.plan.assets import BadAsset
@@ -90,14 +89,17 @@ class Inputs:
             return data, name, MIME.get(Path(name).suffix, "video/mp4")
         # taken anew each time, and from those very bytes: a file that is left could be anybody's
         folder = self.store.incoming(given.key, "").parent
-        with disk_trouble(folder), TemporaryDirectory(prefix=".frame-", dir=folder) as at:
-            clip, frame = Path(at) / f"clip{Path(name).suffix}", Path(at) / f"{given.part}.png"
+        with (
+            disk_trouble(folder),
+            scratch(folder, Path(name).suffix) as clip,
+            scratch(folder, ".png") as frame,
+        ):
             clip.write_bytes(data)
             if given.part == "last":
                 media.last_frame(clip, frame)
             else:
                 media.frame_at(clip, 0, frame)
-            return frame.read_bytes(), frame.name, "image/png"
+            return frame.read_bytes(), f"{given.part}.png", "image/png"
 
 
 def _unchanged(take: Take) -> bytes:
