@@ -9,6 +9,7 @@ import pytest
 
 from secondunit.errors import OverBudget, SecondUnitError
 from secondunit.ledger import Allowance, Intent, Ledger
+from secondunit.ledger.refusals import DAY_CAP, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,3 +178,15 @@ def test_the_same_twice_and_a_change_too_late_are_told_as_what_they_are(ledger: 
             "The order of shot k changed under this run; nothing more was done with it. Run again."
         )
     assert [o.state for o in ledger.of("k")] == ["doubt"]
+
+
+def test_a_shared_ledger_says_what_the_day_has_cost() -> None:
+    """There the database itself keeps the day's cap, and tells the sum in its refusal."""
+    db = sqlite3.connect(":memory:")
+    error = refusal(db, intent(), Allowance(day=150), f"{DAY_CAP}145")
+    db.close()
+    assert isinstance(error, OverBudget)
+    assert str(error).startswith(
+        "shot k may cost 10 credits, 145 were spent or reserved in the last 24 hours, and your"
+        " `day_cap` is 150. It was not ordered."
+    )
