@@ -297,7 +297,7 @@ def test_a_suspended_run_that_is_begun_again_without_an_answer_asks_anew(at: Off
 
 @pytest.mark.long
 def test_what_was_approved_elsewhere_lets_every_suspended_run_go_on(at: Office) -> None:
-    """Two runs wait for the same stills; the command approves, and both go on with one film."""
+    """Two runs wait for the same stills; one is resumed, and both go on with one film."""
     one = at.begin()
     at.until(one, "Suspended")
     other = at.begin()
@@ -310,8 +310,7 @@ def test_what_was_approved_elsewhere_lets_every_suspended_run_go_on(at: Office) 
     assert done.returncode == 0, done.stderr
     assert at.resume(one, YES) == "ACCEPT"
     at.until(one, "Completed")
-    assert at.resume(other, NO) == "ACCEPT"
-    at.until(other, "Rejected", "Cached")
+    at.until(other, "Completed", "Cached")  # nobody pressed anything on its page
     assert sorted(at.ordered) == sorted([*STILLS, *SHOTS])
 
 

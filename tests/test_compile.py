@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -12,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import LISTS, furnish, plan
 from programs import BIN
-from test_flow import flow_run, task_runs
+from test_flow import ask, flow_run, task_runs
+from test_prefect_harmless import lame
 
 from secondunit import compiling
 from secondunit.crew import Project, compiled
@@ -50,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chain(tmp_path: Path) -> Path:
     """A film of three shots beside the flow that it compiles to."""
     (tmp_path / "chain.yaml").write_text(CHAIN)
+    (tmp_path / "sub" / "flows").mkdir(parents=True)
     compiling.write(compiled(str(tmp_path / "chain.yaml")), tmp_path / "film_flow.py")
     return tmp_path
 
@@ -204,11 +208,30 @@ def test_two_hundred_shots_are_two_hundred_lines_to_read(folder: Path) -> None:
 def test_a_selection_is_compiled_as_one(chain: Path) -> None:
     whole = compiled(str(chain / "chain.yaml"))
     of = selected(Call(whole, Project(chain), only="Two")).plan
-    text = compiling.source(of, only="Two")
+    text = compiling.source(of, compiling.Given(only="Two"))
     assert begun(text) == expected(of)
     assert ("shot", ["Three"]) not in begun(text)
     assert 'only="Two",' in text
     assert well_formatted(text)
+
+
+def test_what_the_command_was_given_is_carried_from_wherever_the_flow_lies(chain: Path) -> None:
+    """Folders are written from the shot list's own, and nothing where nothing was given."""
+    (chain / "sub" / "plates" / "old").mkdir(parents=True)
+    done = subprocess.run(
+        [BIN / "secondunit", "compile", "../chain.yaml", "-o", "flows/chain.py", "--out", "built",
+         "--root", "plates/old", "--root", chain],
+        cwd=(chain / "sub"), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = (chain / "sub" / "flows" / "chain.py").read_text()
+    assert "compile ../../chain.yaml --out built --root plates/old --root" in " ".join(text.split())
+    assert '        out="sub/built",\n' in text
+    assert f'"sub/plates/old",\n            "{chain}",\n        ],\n' in text
+    assert well_formatted(text)
+    plain = compiling.source(compiled(str(chain / "chain.yaml")))
+    assert "out=" not in plain
+    assert "roots=" not in plain
 
 
 def test_the_shot_list_is_found_from_where_the_flow_lies(chain: Path) -> None:
@@ -258,12 +281,27 @@ def orders(folder: Path) -> int:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """Read a manifest without what is another each time: tickets, places, what was in the store."""
+    """Read a manifest without what is another each time: tickets, places, what was in the store.
+
+    The film names its manifest and its hour, so its packets stand in for its file.
+    """
     page = json.loads((folder / "films" / "chain.manifest.json").read_text())
     for shot in page["shots"]:
         for name in ("ticket", "cached", "clip"):
             del shot[name]
+    del page["key"]
+    page["film"]["sha256"] = packets(folder / "films" / "chain.mp4")
     return {**page, "shot_list": ""}
+
+
+def packets(film: Path) -> str:
+    """Name all that is seen and heard of a film."""
+    with av.open(str(film)) as container:
+        streams = [s for s in container.streams if s.type in ("video", "audio")]
+        seen = hashlib.sha256()
+        for packet in container.demux(streams):
+            seen.update(bytes(packet))
+    return seen.hexdigest()
 
 
 @pytest.mark.timeout(400)  # three runs
@@ -287,6 +325,43 @@ def test_the_flow_makes_the_film_that_shoot_makes_and_makes_it_once(
     assert again.returncode == 0, again.stdout + again.stderr
     assert orders(chain) == placed
     assert manifest(chain) == manifest(other)
+
+
+def test_a_flow_shoots_into_the_folder_and_from_the_folders_that_were_given(
+    environment: dict[str, str], prefect_api: str, tmp_path: Path
+) -> None:
+    """A picture beside the project is refused to a flow that was compiled without its folder."""
+    furnish(tmp_path / "refs")
+    picture = next(p for p in (tmp_path / "refs").rglob("*.png"))
+    project = tmp_path / "project"
+    project.mkdir()
+    page = {"One": {"prompt": "A pier.", "first_frame": str(picture), "duration": 2, "seed": 1}}
+    (project / "chain.yaml").write_text(json.dumps({"title": "Roots", "shots": page}))
+    words = ["compile", "chain.yaml", "-o", "film_flow.py", "--out", "../built"]
+    given = [*words, "--root", "../refs"]
+    done = subprocess.run([BIN / "secondunit", *given], cwd=project, env=environment, check=False)
+    assert done.returncode == 0
+    done = run(environment, project / "film_flow.py", PREFECT_API_URL=prefect_api)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "built" / "films" / "chain.mp4").exists()
+    assert not (project / ".secondunit").exists()
+    flow = project / "film_flow.py"
+    flow.write_text(flow.read_text().replace('"../refs",', ""))
+    refused = run(environment, flow, PREFECT_API_URL=prefect_api)
+    assert refused.returncode == 2
+    assert "Nothing was ordered." in refused.stderr
+
+
+@pytest.mark.covers("H2")
+def test_a_flow_that_prefect_breaks_off_goes_on_without_it(
+    environment: dict[str, str], chain: Path
+) -> None:
+    with lame() as api:
+        done = run(environment, chain / "film_flow.py", PREFECT_API_URL=api)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count("the shots go on without it") == 1
+    assert orders(chain) == 3
+    assert (chain / "films" / "chain.mp4").exists()
 
 
 def test_a_shot_list_with_other_shots_is_told_and_nothing_is_ordered(
@@ -402,6 +477,43 @@ def test_prefect_deploys_the_file_and_a_worker_runs_it(
     assert made["state_type"] == "COMPLETED", made["state"]
     assert (chain / "films" / "chain.mp4").exists()
     assert orders(chain) == 3
+
+
+@pytest.mark.timeout(400)  # two workers
+def test_a_deployed_flow_is_suspended_for_a_review_and_goes_on_when_it_is_given(
+    environment: dict[str, str], prefect_api: str, tmp_path: Path
+) -> None:
+    """Stills are made, a person says yes on the run's page, and a worker makes the rest."""
+    (tmp_path / "judged.yaml").write_text(
+        "title: Judged\nreview: {stills: required}\ndefaults: {duration: 2, seed: 1}\nshots:\n"
+        "  One: {prompt: A door opens., first_frame: {prompt: A door.}}\n  Two: A lamp turns.\n"
+    )
+    compiling.write(compiled(str(tmp_path / "judged.yaml")), tmp_path / "film_flow.py")
+    env = {**environment, "PREFECT_API_URL": prefect_api}
+
+    def prefect(*arguments: str) -> None:
+        done = subprocess.run(
+            [BIN / "prefect", "--no-prompt", *arguments], env=env, cwd=tmp_path,
+            capture_output=True, text=True, timeout=170, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    prefect("work-pool", "create", "judged", "--type", "process")
+    prefect("deploy", "film_flow.py:film", "--name", "judged", "--pool", "judged")
+    prefect("deployment", "run", "Judged/judged")
+    prefect("worker", "start", "--pool", "judged", "--run-once")
+    waiting = flow_run(prefect_api, "Judged")
+    assert waiting["state_name"] == "Suspended", waiting["state"]
+    assert orders(tmp_path) == 1
+    answer = {"run_input": {"decision": "approve", "who": "Ida"}}
+    assert ask(prefect_api, f"flow_runs/{waiting['id']}/resume", answer)["status"] == "ACCEPT"
+    prefect("worker", "start", "--pool", "judged", "--run-once")
+    made = flow_run(prefect_api, "Judged")
+    assert made["id"] == waiting["id"]
+    assert made["state_type"] == "COMPLETED", made["state"]
+    assert orders(tmp_path) == 3
+    page = json.loads((tmp_path / "films" / "judged.manifest.json").read_text())
+    assert [review["who"] for review in page["reviews"]] == ["Ida"]
 
 
 # --- flows that no longer fit -------------------------------------------------------------------

@@ -59,7 +59,7 @@ def chain(tmp_path: Path) -> Path:
     path.write_text(
         "title: Chain\nslate: CH-1\nshots:\n"
         "  One: {prompt: A pier at night., seed: 1, duration: 2}\n"
-        "  Two: {continues: One, prompt: Fog rolls in., seed: 2, duration: 2, trim: {out: 1}}\n"
+        "  Two: {continues: One, prompt: Fog rolls in., seed: 2, duration: 2, speed: 2}\n"
     )
     return path
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,10 @@ import asyncio
 import sys
 from secondunit import cli, flow
 inner = flow._followed
-async def twice(production, monitor, run):
-    again = flow.film.with_options(name="Again")(production.plan.file, "", "", return_state=True)
-    await inner(production, monitor, asyncio.gather(run, again))
+async def twice(handed, run):
+    file = handed.production.plan.file
+    again = flow.film.with_options(name="Again")(file, "", "", return_state=True)
+    await inner(handed, asyncio.gather(run, again))
 flow._followed = twice
 sys.exit(cli.main())
 """
@@ -227,14 +229,22 @@ class Lame(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@pytest.mark.covers("H2")
-def test_a_run_that_prefect_cannot_even_begin_goes_on_without_it(at: Set, strict: Strict) -> None:
+@contextmanager
+def lame() -> Iterator[str]:
+    """Have a server that begins no run; yields its API's address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Lame)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    api = f"http://127.0.0.1:{server.server_address[1]}/api"
-    code, said = at.shoot(PREFECT_API_URL=api)
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/api"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.covers("H2")
+def test_a_run_that_prefect_cannot_even_begin_goes_on_without_it(at: Set, strict: Strict) -> None:
+    with lame() as api:
+        code, said = at.shoot(PREFECT_API_URL=api)
     assert code == 0, said
     assert said.count("the shots go on without it") == 1
     assert sorted(strict.taken) == PROMPTS

@@ -385,7 +385,7 @@ def test_in_prefect_only_a_shot_is_tried_again_and_the_ledger_decides_what_that_
         assert task.timeout_seconds is None
     assert flow.film.retries == 0
     assert flow.film.timeout_seconds is None
-    assert flow.take_shot.retry_condition_fn is flow._is_transient
+    assert flow.take_shot.retry_condition_fn is flow.transient
     assert len(Pace.to(slow=True).again) == len(Pace.to(slow=False).again) == 2
 
 

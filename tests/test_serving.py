@@ -428,3 +428,27 @@ def test_a_run_that_falls_silent_is_closed_and_taken_up_again(stage: Stage, stri
     stage.until_state(run, "Completed")
     assert sorted(strict.taken) == PROMPTS
     stage.end(program)
+
+
+@pytest.mark.long
+def test_a_run_that_was_claimed_and_never_begun_is_closed(prefect_api: str) -> None:
+    """Its worker died in between; it is marked, and a person may retry it."""
+    silent, _ = automations(timedelta(seconds=12))
+    sooner = silent.model_copy(update={"name": f"{silent.name}, claimed"})
+
+    async def claim() -> str:
+        async with get_client() as client:
+            made = await client.create_automation(sooner)
+            flow_id = await client.create_flow_from_name("claimed")
+            page = {"flow_id": str(flow_id), "tags": ["secondunit"], "state": {"type": "PENDING"}}
+            run = (await client.request("POST", "/flow_runs/", json=page)).json()["id"]
+            for _ in range(120):
+                state = (await client.read_flow_run(run)).state
+                if state and state.is_crashed():
+                    break
+                await asyncio.sleep(0.5)
+            await client.delete_automation(made)
+            return state.message or "" if state else ""
+
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        assert "It fell silent" in asyncio.run(claim())

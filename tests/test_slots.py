@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -139,3 +140,33 @@ def test_tickets_of_an_earlier_run_are_counted_in(at: Production, strict: Strict
     assert strict.at_once == {"gen4.5": 2}
     assert at.states == ["kept"] * 5
     assert len(strict.orders) == 5
+
+
+def test_a_slot_is_free_again_once_its_ticket_has_ended(at: Production, strict: Strict) -> None:
+    """The first clip is handed out only when the next shot is on order."""
+    footage, ordered = strict.footage, []
+
+    def handed_out(kind: str, size: tuple[int, int], seconds: float) -> bytes:
+        deadline = time.monotonic() + 20
+        while len(strict.orders) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        ordered.append(len(strict.orders))
+        return footage(kind, size, seconds)
+
+    strict.footage = handed_out
+    at.account = Account(10_000, {"gen4.5": 1})
+    at.at_once(at.plan(doors(2)))
+    assert ordered == [2, 2]
+    assert strict.at_once == {"gen4.5": 1}
+    assert at.states == ["kept"] * 2
+
+
+def test_a_slot_is_free_again_when_its_ticket_failed(at: Production, strict: Strict) -> None:
+    strict.living("number 0", Life(states=("FAILED",), code="SAFETY.INPUT.TEXT", failure="No."))
+    at.account = Account(10_000, {"gen4.5": 1})
+
+    async def both(unit: Unit) -> None:
+        await asyncio.gather(*map(unit.shoot, unit.plan.steps), return_exceptions=True)
+
+    at.run(at.plan(doors(2)), both)
+    assert at.states == ["failed", "kept"]

@@ -87,7 +87,8 @@ def test_it_makes_the_film_once_and_says_so_on_its_page(
 
 def test_without_a_cap_nothing_is_asked_and_nothing_is_ordered(at: Set, strict: Strict) -> None:
     said = film(at, budget=None)
-    assert said.startswith("Failed · --yes needs a cap")
+    assert said.startswith("Failed · Nobody is asked before this run spends money")
+    assert "add `budget` on its form, or `budget: {cap: …}` to the shot list." in said
     assert not strict.requests
 
 

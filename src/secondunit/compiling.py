@@ -13,6 +13,7 @@ import re
 import shlex
 import textwrap
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from secondunit import __version__
 from secondunit.durable import beside, disk_trouble
 from secondunit.errors import UsageError
+from secondunit.names import flow_name
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ async def film(
         Path(__file__).resolve().parent / shot_list,
         gateway=gateway,
         quality=quality,
-$only        budget=budget,
+$more        budget=budget,
     ) as day:
         # Every step begins as soon as those it comes after are done.
 
@@ -138,14 +140,29 @@ nothing: compile again then. The file is yours to grow; your own tasks go betwee
 this:"""
 
 
-def source(
-    plan: Plan, *, only: str | None = None, into: Path | None = None, name: str | None = None
-) -> str:
-    """Return a Python file that shoots `plan` as a Prefect flow called `film`.
+@dataclass(frozen=True)
+class Given:
+    """What the command said beside the shot list: `--only`, `--out` and every `--root`."""
 
-    `only` is what `--only` said where the plan was narrowed by it. The file finds the shot list from
-    `into`, the folder where it will lie (by default beside the shot list), under `name`.
+    only: str | None = None
+    out: str | None = None
+    roots: tuple[str, ...] = ()
+
+    def options(self) -> list[tuple[str, str]]:
+        """Return each option that was given, with its word."""
+        named = [("only", self.only), ("out", self.out), *(("root", root) for root in self.roots)]
+        return [(name, word) for name, word in named if word is not None]
+
+
+def source(
+    plan: Plan, given: Given | None = None, *, into: Path | None = None, name: str | None = None
+) -> str:
+    """Return a Python file that shoots `plan`, compiled as it was `given`, as a flow called `film`.
+
+    It finds the shot list from `into`, the folder where it will lie (by default beside the shot
+    list), under `name`.
     """
+    given = given or Given()
     folder = Path(plan.folder).resolve()
     shots = os.path.relpath(folder / Path(plan.file).name, into.resolve() if into else folder)
     name = name or f"{plan.name}_flow.py"
@@ -153,7 +170,7 @@ def source(
     return FILE.substitute(
         title=_told(plan.title) or "Untitled",
         count=f"{len(plan.cut)} shot{'' if len(plan.cut) == 1 else 's'}",
-        about=_filled(_about(only, shots)),
+        about=_filled(_about(given, shots)),
         by_hand=_told(f"python {shlex.quote(name)}"),
         as_deployment=_told(f"prefect deploy {shlex.quote(name)}:film"),
         rules=_filled(RULES),
@@ -163,13 +180,13 @@ def source(
         shot_list=_literal(shots),
         gateway=_literal(plan.gateway),
         quality=_literal(plan.quality),
-        only="" if only is None else f"        only={_literal(only)},\n",
+        more="".join(f"{line}\n" for line in _more(given, folder)),
         shots="\n".join(line for step in plan.steps for line in _begun(step, variables)),
         clips="\n".join(_clips(plan, variables)),
     )
 
 
-def write(plan: Plan, path: Path, *, only: str | None = None) -> None:
+def write(plan: Plan, path: Path, given: Given | None = None) -> None:
     """Write `source` to `path`, over a file of its own making only.
 
     Raises UsageError where another file stands there, DiskTrouble.
@@ -180,26 +197,37 @@ def write(plan: Plan, path: Path, *, only: str | None = None) -> None:
             raise UsageError(
                 f"{path} is already there and was not compiled from a shot list; it was not touched."
             )
-    text = source(plan, only=only, into=path.parent, name=path.name)
+    text = source(plan, given, into=path.parent, name=path.name)
     with beside(path) as part:
         part.write_text(text, "utf-8")
-
-
-def flow_name(title: str) -> str:
-    """Return a title with look-alikes of the five characters that Prefect takes in no flow's name."""
-    plain = title.replace("{", "(").replace("}", ")")
-    return plain.translate(str.maketrans("/%&<>", "∕％＆‹›"))
 
 
 # --- the parts of the file ---------------------------------------------------------------------
 
 
-def _about(only: str | None, shots: str) -> str:
-    some = "" if only is None else f" --only {shlex.quote(only)}"
+def _about(given: Given, shots: str) -> str:
+    words = [f"--{name} {shlex.quote(word)}" for name, word in given.options()]
     return (
-        f"{MARK} {shlex.quote(shots)}{some}`, secondunit {__version__}; the notes on the shots say"
-        " what the shot list said then. Make the film, or give it to Prefect to run:"
+        f"{MARK} {' '.join([shlex.quote(shots), *words])}`, secondunit {__version__}; the notes on"
+        " the shots say what the shot list said then. Make the film, or give it to Prefect to run:"
     )
+
+
+def _more(given: Given, folder: Path) -> Iterator[str]:
+    """Write what was given beside the shot list, with paths from the shot list's folder."""
+    if given.only is not None:
+        yield f"        only={_literal(given.only)},"
+    if given.out is not None:
+        yield f"        out={_literal(_from(folder, given.out))},"
+    if given.roots:
+        yield "        roots=["
+        yield from (f"            {_literal(_from(folder, root))}," for root in given.roots)
+        yield "        ],"
+
+
+def _from(folder: Path, path: str) -> str:
+    whole = Path(path).expanduser()
+    return str(whole) if whole.is_absolute() else os.path.relpath(whole, folder)
 
 
 def _tasks(plan: Plan) -> Iterator[str]:

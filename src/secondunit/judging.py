@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
+from secondunit.crew import apart
 from secondunit.errors import EXIT_DOUBT, EXIT_FILM, UsageError
 from secondunit.reviews.decisions import Decisions, Verdict
 from secondunit.watch import say
@@ -59,7 +62,19 @@ def review(project: Project, file: str, verdict: Verdict | None) -> int:
     decision = decisions.answer(question.review, verdict)
     if decision is not None:
         _tell(decision, file)
+        for name in _resumed(decision):
+            say(f"“{name}” goes on.")
     return EXIT_FILM
+
+
+def _resumed(decision: Decision) -> list[str]:
+    """Have the runs go on that wait for a decision on the server that is named, if one is."""
+    if not os.environ.get("PREFECT_API_URL"):
+        return []
+    with apart():
+        from secondunit.flow.approval import resume
+
+        return asyncio.run(resume(decision.review, f"Judged by {decision.who}."))
 
 
 def _show(question: Question, decision: Decision | None, file: str) -> int:
@@ -85,6 +100,7 @@ def _tell(decision: Decision, file: str) -> None:
 def _next(decision: Decision, file: str) -> str:
     if decision.approved:
         return (
-            f"Go on with `secondunit shoot {file}`; a run that Prefect suspended is resumed there."
+            f"Go on with `secondunit shoot {file}`; a run that Prefect suspended goes on by itself"
+            " where PREFECT_API_URL names its server, and is resumed there otherwise."
         )
     return f"Change the shots, then run `secondunit shoot {file}`."

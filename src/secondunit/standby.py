@@ -105,19 +105,15 @@ def drafted(call: Call, compile_draft: Callable[[], Plan]) -> Call:
 
 
 def _narrowed(plan: Plan, only: str) -> Plan:
+    from secondunit.plan.cutting import narrowed
+    from secondunit.plan.naming import file_word
     from secondunit.plan.planner import select
 
-    wanted = select(plan, only)
-    cut = tuple(e for e in plan.cut if e.key in wanted)
-    if len(cut) == len(plan.cut):
+    some = narrowed(plan, select(plan, only))
+    if len(some.cut) == len(plan.cut):
         return plan
-    steps = tuple(s for s in plan.steps if s.key in wanted)
-    selection = "+".join(_file_word(e.shot) for e in cut)[:60]
-    return replace(plan, steps=steps, cut=cut, selection=selection)
-
-
-def _file_word(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
+    selection = "+".join(file_word(e.shot) for e in some.cut)[:60]
+    return replace(some, selection=selection)
 
 
 @dataclass
@@ -181,13 +177,11 @@ def opened(call: Call) -> Iterator[Books]:
         yield Books(call, settings, store, ledger, sheet, allowed)
 
 
-def see_cap(opened: Books) -> None:
-    """See that what nobody is asked about has a cap. Raises UsageError."""
+def see_cap(opened: Books, how: str) -> None:
+    """See that what nobody is asked about has a cap; `how` it gets one. Raises UsageError."""
     if opened.plan.free or not opened.sheet.to_shoot or opened.allowed != Allowance():
         return
-    raise UsageError(
-        "--yes needs a cap: add --budget, or `budget: {cap: …}` to the shot list. Nothing was ordered."
-    )
+    raise UsageError(f"{how}, or `budget: {{cap: …}}` to the shot list. Nothing was ordered.")
 
 
 def ask_account(opened: Books, say: Callable[[str], None]) -> None:

@@ -28,6 +28,9 @@ from points import Points
 
 from secondunit import cli, flow, media, production, shooting  # noqa: F401  the same
 from secondunit.backlot import server as _server  # noqa: F401  the same
+from secondunit.flow.monitor import Monitor
+from secondunit.flow.steps import Steps
+from secondunit.flow.walk import Walk
 from secondunit.gateways import download
 from secondunit.plan import planner  # noqa: F401  the same
 from secondunit.take.pace import Pace
@@ -48,26 +51,14 @@ PACE = {
 QUICK = Pace(**PACE, again=(0.01, 0.02))
 
 
-class Nobody:
-    """A board that shows nothing."""
-
-    async def before(self) -> None:
-        """Show nothing."""
-
-    after = before
-
-    async def advance(self, step: object) -> None:
-        """Show nothing either."""
-
-
 def shoot_plainly(film: production.Production, *, day: str) -> None:
     """Walk the plan as the flow does once Prefect's server is lost."""
 
     async def walk() -> None:
-        run = flow._Run(film)
-        run.alone, run.board = True, Nobody()  # type: ignore[assignment]  # as little as is needed
+        monitor = Monitor()
+        monitor.lose(None)
         try:
-            await run.shoot()
+            await Walk(Steps(film, monitor)).shoot()
         finally:
             await film.unit.gateway.close()
 

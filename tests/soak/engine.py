@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 import av  # noqa: F401  loaded once, for all runs
 
 from secondunit import cli, deciding, flow, media, production, shooting, take  # noqa: F401  the same
+from secondunit.flow.monitor import Monitor
+from secondunit.flow.steps import Steps
+from secondunit.flow.walk import Walk
 from secondunit.gateways import download, wire
 from secondunit.plan import planner  # noqa: F401  the same
 from secondunit.take import lane
@@ -93,29 +96,17 @@ def _counted(owner: type, name: str) -> None:
     setattr(owner, name, method)
 
 
-class Nobody:
-    """A board that shows nothing."""
-
-    async def before(self) -> None:
-        """Show nothing."""
-
-    after = before
-
-    async def advance(self, step: object) -> None:
-        """Show nothing either."""
-
-
 def shoot(film: production.Production, *, day: str) -> None:
     """Take every shot, as the flow does once Prefect's server is lost."""
 
     async def walk() -> None:
-        run = flow._Run(film)
-        run.alone, run.board = True, Nobody()  # type: ignore[assignment]  # as little as is needed
-        rolled = {step.key: asyncio.Event() for step in film.plan.steps}
+        monitor = Monitor()
+        monitor.lose(None)
+        walk = Walk(Steps(film, monitor))
         try:
             async with asyncio.TaskGroup() as group:
                 for step in film.plan.steps:
-                    group.create_task(run._roll(step, rolled))
+                    group.create_task(walk.roll(step))
         finally:
             await film.unit.gateway.close()
 

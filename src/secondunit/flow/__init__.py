@@ -11,102 +11,56 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import shotlist
-from secondunit.errors import EXIT_DOUBT, Locked, Refused, SecondUnitError, TurnedDown, Unjudged
+from secondunit.errors import Locked, SecondUnitError, TurnedDown, Unjudged
 from secondunit.flow import defaults as _defaults  # noqa: F401  before anything of Prefect
-from secondunit.flow import late, pages, server, states, stopping
-from secondunit.flow.approval import WAITING, hand_in, rejected, suspend, waiting
-from secondunit.flow.events import Events
-from secondunit.flow.limits import Limits
-from secondunit.flow.monitor import Monitor
+from secondunit.flow import following, late, server, stopping
+from secondunit.flow.approval import WAITING, hand_in, rejected, suspend
+from secondunit.flow.following import followed, outcome
+from secondunit.flow.steps import Steps
+from secondunit.flow.tasks import Logged, conform_clip, join_film, take_shot, transient
 from secondunit.flow.unattended import Silent, called, on_order, opened, rolling
-from secondunit.production import FILM
-from secondunit.reviews import before_review
+from secondunit.flow.walk import Walk
+from secondunit.names import flow_name, run_name
 from secondunit.standby import approvals_of, call_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from prefect.client.schemas.objects import State
 
-    from secondunit.plan import CutEntry, Plan, Step
-    from secondunit.ports import Stage, Watcher
+    from secondunit.flow.monitor import Monitor
+    from secondunit.plan import Plan
     from secondunit.production import Production
     from secondunit.standby import Call
 
-from prefect import flow, get_run_logger, tags, task
-from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import MissingContextError
+from prefect import flow, tags
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Failed
 
-REASONS = 3  # of what went wrong, said in the state of a run; its tasks say each
-
-# The film that the flow is to make. It is handed over beside Prefect, because parameters of a flow
-# are stored and shown, and a gateway with its key is neither to be stored nor shown.
-_production: ContextVar[Production] = ContextVar("production")
-_shown: ContextVar[dict[str, int]] = ContextVar("shown")
-_monitor: ContextVar[Monitor] = ContextVar("monitor")
-_board: ContextVar[pages.Board] = ContextVar("board")
+__all__ = [
+    "Logged", "conform_clip", "film", "join_film", "on_set", "shoot", "take_shot", "transient",
+]  # fmt: skip
 
 
-async def _is_transient(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Retry what the error itself calls transient; the ledger decides whether that may buy."""
-    error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, SecondUnitError) and error.transient
+@dataclass(frozen=True)
+class Handed:
+    """A film handed to the flow beside Prefect, which stores and shows the parameters of a flow.
+
+    `shown` counts the task runs of each run that Prefect was told of.
+    """
+
+    production: Production
+    monitor: Monitor
+    shown: dict[str, int] = field(default_factory=dict)
 
 
-@task(
-    name="shot",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    result_serializer="json",
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_is_transient,
-)
-async def take_shot(key: str) -> Any:
-    """Take one step of the plan: a still, a take, or a clip of the author's own."""
-    production = _production.get()
-    step = production.plan.step(key)
-    with states.Sign(partial(_board.get().saw, key)):
-        try:
-            cached = await _monitor.get().once(step.key, lambda: production.roll(step))
-        except SecondUnitError as error:
-            return states.failed(error, production.ledger.of(key))
-    return states.taken(production, step, cached=cached)
-
-
-@task(
-    name="conform",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    result_serializer="json",
-    retries=0,
-)
-async def conform_clip(place: int) -> Any:
-    """Bring a clip to the film's size, frame rate and pixel format, and to its trim."""
-    production = _production.get()
-    entry = production.plan.cut[place]
-    try:
-        await _monitor.get().once(place, lambda: production.prepare(entry))
-    except SecondUnitError as error:
-        return states.failed(error)
-    return Completed(message="Conformed.")
-
-
-@task(name="film", cache_policy=NO_CACHE, persist_result=False, result_serializer="json", retries=0)
-async def join_film() -> Any:
-    """Join the clips into the film."""
-    try:
-        film = await _monitor.get().once("film", _production.get().join)
-    except SecondUnitError as error:
-        return states.failed(error)
-    return states.joined(film)
+_handed: ContextVar[Handed] = ContextVar("handed")
 
 
 def _run_name() -> str:
@@ -117,7 +71,7 @@ def _run_name() -> str:
         title = shotlist.read(str(given["shot_list"])).title
     when = this_run.scheduled_start_time or datetime.now(UTC)
     words = (title, given.get("quality") or "", when.astimezone().strftime("%Y-%m-%d %H:%M"))
-    return _name(" · ".join(filter(None, words)))
+    return run_name(" · ".join(filter(None, words)))
 
 
 @flow(
@@ -147,9 +101,9 @@ async def film(
         out: The folder of films/ and .secondunit/; empty: beside the shot list.
         catch_up: What becomes of a scheduled run that begins late.
     """
-    production = _production.get(None)
-    if production is not None:
-        return await _filmed(production)
+    handed = _handed.get(None)
+    if handed is not None:
+        return await _handed_over(handed)
     try:
         return await _unattended(called(shot_list, gateway, quality, only, budget, out), catch_up)
     except TurnedDown as error:
@@ -158,6 +112,16 @@ async def film(
         return await late.put_off(error)
     except SecondUnitError as error:
         return Failed(message=str(error))
+
+
+async def _filmed(production: Production, monitor: Monitor) -> Steps:
+    steps = Steps(production, monitor)
+    async with followed(steps):
+        await Walk(steps).shoot()
+    return steps
+
+
+# --- a run that Prefect begins by itself ----------------------------------------------------------
 
 
 async def _unattended(call: Call, catch_up: str) -> State[Any]:
@@ -188,50 +152,16 @@ async def _shot(call: Call) -> State[Any]:
             message = f"Nothing changed; the film is {film_file} {said}".strip()
             return Completed(name="Cached", message=message)
         async with rolling(books, Logged(Silent())) as production:
-            monitor = Monitor(lambda error: _tell_lost(production, error))
-            lent = _production.set(production)
-            _monitor.set(monitor)
-            _shown.set({})
+            monitor = following.monitor_of(production)
             monitor.begin(str(this_run.id))
-            await _share_slots(production, monitor)
-            await _call_in(production)
+            await following.connect(production, monitor)
             try:
-                state = await monitor.follow(_filmed(production))
+                await monitor.follow(_filmed(production, monitor))
             finally:
-                _production.reset(lent)  # a flow may run again in the same process
                 await monitor.close()
         if monitor.stopped:
             return Cancelled(message=f"Stopped on its page. {on_order(books)}")
-        return state if state is not None else _outcome(production)
-
-
-async def _filmed(production: Production) -> State[Any]:
-    run, monitor = _Run(production), _monitor.get()
-    monitor.begin(str(this_run.id))
-    marker = production.project.work / "prefect-run"
-    await monitor.shown(server.relieve(marker, str(this_run.id), str(this_run.name)))
-    await run.shoot()
-    monitor.end()
-    if not monitor.lost:  # else the next run closes this one, where the server comes back
-        marker.unlink(missing_ok=True)
-    _shown.get()[str(this_run.id)] = 0 if monitor.lost else run.shown
-    return _outcome(production)
-
-
-def _outcome(production: Production) -> State[Any]:
-    error = production.failures.get(FILM)
-    if isinstance(error, Unjudged):
-        return waiting(error)
-    if isinstance(error, TurnedDown):
-        return rejected(error)
-    if production.film is None:
-        missing = dict.fromkeys(step.shot for step in production.missing())
-        said = dict.fromkeys(str(error) for error in production.failures.values())
-        return Failed(
-            message=f"Did not come back: {', '.join(missing) or 'the film itself'}."
-            f" {' '.join(list(said)[:REASONS])}"
-        )
-    return Completed(message=f"{production.film.path}")
+        return outcome(production)
 
 
 @asynccontextmanager
@@ -243,6 +173,7 @@ async def on_set(
     only: str | None = None,
     budget: str | int | None = None,
     out: str | None = None,
+    roots: Sequence[str] = (),
 ) -> AsyncIterator[Production]:
     """Lend the production of a film, for flows of your own: `roll`, `prepare`, `join` its parts.
 
@@ -251,204 +182,12 @@ async def on_set(
     SecondUnitError when it cannot begin.
     """
     path = await asyncio.to_thread(Path(shot_list).absolute)
-    call = called(str(path), gateway, quality, only, budget, out)
+    call = called(str(path), gateway, quality, only, budget, out, roots)
     async with opened(call) as books, rolling(books, Logged(Silent())) as production:
         yield production
 
 
-class _Run:
-    """Walks the plan: each step as soon as what it needs is there."""
-
-    def __init__(self, production: Production) -> None:
-        self.production = production
-        self.monitor = _monitor.get(Monitor())
-        self.alone = self.monitor.lost
-        self.shown = 0
-        self.states: dict[str, State[Any]] = {}
-        self.fitted: dict[int, State[Any] | None] = {}
-        again = production.unit.pace.again
-        self.take_shot = take_shot.with_options(retries=len(again), retry_delay_seconds=list(again))
-        self.board = pages.Board(production)
-        self.events = Events(production, lambda: not (self.alone or self.monitor.lost))
-        _board.set(self.board)
-
-    async def shoot(self) -> None:
-        plan = self.production.plan
-        await self._show(self.board.before())
-        rolled = {step.key: asyncio.Event() for step in plan.steps}
-        if await self._approved(rolled):
-            async with asyncio.TaskGroup() as group:
-                for step in plan.steps:
-                    if not rolled[step.key].is_set():
-                        group.create_task(self._roll(step, rolled))
-                for place, entry in enumerate(plan.cut):
-                    group.create_task(self._fit(place, entry, rolled))
-        if len(self.fitted) == len(plan.cut):
-            upstream = [state for _, state in sorted(self.fitted.items())]
-            await self._watched(
-                join_film,
-                "Film",
-                upstream,
-                lambda: self.monitor.once("film", self.production.join),
-            )
-        self.events.film_ended()
-        await self._show(self.board.after())
-
-    async def _approved(self, rolled: dict[str, asyncio.Event]) -> bool:
-        """Make what is to be judged, if anything is; say whether the rest may be ordered."""
-        production, first = self.production, before_review(self.production.plan)
-        approvals = production.approvals
-        if not first or approvals is None:
-            return True
-        try:
-            async with asyncio.TaskGroup() as group:
-                for step in first:
-                    group.create_task(self._roll(step, rolled))
-            production.waiting = review = await asyncio.to_thread(approvals.of_stills)
-            if review is not None and review.ready:
-                production.failures[FILM] = await asyncio.to_thread(call_for, review, approvals)
-        except SecondUnitError as error:
-            production.failures[FILM] = error
-        return production.waiting is None and FILM not in production.failures
-
-    async def _roll(self, step: Step, rolled: dict[str, asyncio.Event]) -> None:
-        try:
-            for key in step.needs:
-                await rolled[key].wait()
-            if any(key not in self.production.clips for key in step.needs):
-                return
-            state = await self._watched(
-                self.take_shot,
-                step.label,
-                [self.states.get(key) for key in step.needs],
-                lambda: self.monitor.once(step.key, lambda: self.production.roll(step)),
-                key=step.key,
-            )
-            if state is not None:
-                self.states[step.key] = state
-            self._tell_failure(step)
-            self.events.ended(step)
-        finally:
-            rolled[step.key].set()
-        await self._show(self.board.advance(step))
-
-    def _tell_failure(self, step: Step) -> None:
-        error = self.production.failures.get(step.key)
-        if error is None:
-            return
-        held = isinstance(error, Refused) and error.ticket
-        stage: Stage = "in doubt" if error.exit_code == EXIT_DOUBT else "held" if held else "failed"
-        detail = str(error).removeprefix(f"{step.shot} ").removeprefix(f"{step.shot}: ")
-        self.production.watcher.saw(step.shot, stage, detail)
-
-    async def _fit(self, place: int, entry: CutEntry, rolled: dict[str, asyncio.Event]) -> None:
-        """Conform a clip while other shots are still rolling; one that fits is left as it is."""
-        await rolled[entry.key].wait()
-        if entry.key not in self.production.clips:
-            return
-        state = self.states.get(entry.key)
-        if self.production.fits(entry):
-            await self.production.prepare(entry)
-        else:
-            state = await self._watched(
-                conform_clip,
-                f"{entry.shot} · conform",
-                [state],
-                lambda: self.monitor.once(place, lambda: self.production.prepare(entry)),
-                place=place,
-            )
-        if entry.key not in self.production.failures:
-            self.fitted[place] = state
-
-    async def _watched(
-        self,
-        shown: Any,
-        name: str,
-        upstream: list[State[Any] | None],
-        plain: Callable[[], Awaitable[Any]],
-        **arguments: Any,
-    ) -> State[Any] | None:
-        """Run a step as a Prefect task run; without Prefect once its server is lost."""
-        if not (self.alone or self.monitor.lost):
-            self.shown += 1
-            run = shown.with_options(task_run_name=_name(name))
-            needed = [s for s in upstream if s is not None]
-            try:
-                state: State[Any] | None = await self.monitor.shown(
-                    run(**arguments, return_state=True, wait_for=needed)
-                )
-            except Exception as error:  # noqa: BLE001  the steps map their own errors; this is Prefect's
-                self.monitor.lose(error)
-            else:
-                if state is not None and not await self._lost(state):
-                    return state
-        await self._plainly(plain)
-        return None
-
-    async def _show(self, page: Coroutine[Any, Any, None]) -> None:
-        """Show a page in Prefect, as long as somebody could see it."""
-        if self.alone or self.monitor.lost:
-            page.close()
-        else:
-            await self.monitor.shown(page)
-
-    async def _plainly(self, plain: Callable[[], Awaitable[Any]]) -> None:
-        """Do what Prefect would do, without it: try transient failures again, keep the others."""
-        for pause in (*self.production.unit.pace.again, None):
-            try:
-                await plain()
-            except SecondUnitError as error:
-                if pause is None or not error.transient:
-                    return
-                await asyncio.sleep(pause)
-            else:
-                return
-
-    async def _lost(self, state: State[Any]) -> bool:
-        """Say whether Prefect failed, and not the step."""
-        if state.is_completed():
-            return False
-        error = await state.aresult(raise_on_failure=False)
-        if isinstance(error, SecondUnitError):
-            return False
-        self.monitor.lose(error)
-        return True
-
-
-def _tell_lost(production: Production, error: object) -> None:
-    server.forsake()
-    production.watcher.saw(
-        "Prefect",
-        "failed",
-        f"cannot be reached any more ({type(error).__name__}); the shots go on without it",
-    )
-
-
-def _flow_name(title: str) -> str:
-    """Return a title with look-alikes of the five characters that Prefect takes in no flow's name."""
-    return _name(title).translate(str.maketrans("/%&<>", "∕％＆‹›"))
-
-
-def _name(name: str) -> str:
-    """Return a run's name with nothing in it that Prefect would fill in."""
-    return name.replace("{", "(").replace("}", ")")
-
-
-class Logged:
-    """A watcher that also writes what it sees to the log of the task run it happens in."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        """Pass everything on to `watcher`."""
-        self._watcher = watcher
-
-    def saw(self, shot: str, stage: Stage, detail: str = "") -> None:
-        """Note that `shot` entered `stage`, on the terminal and in Prefect."""
-        self._watcher.saw(shot, stage, detail)
-        if _monitor.get(Monitor()).lost:
-            return
-        states.saw(stage, detail)
-        with suppress(MissingContextError):
-            get_run_logger().info("%s: %s %s", shot, stage, detail)
+# --- a run of the command's ------------------------------------------------------------------------
 
 
 def shoot(production: Production, *, day: str) -> None:
@@ -457,74 +196,54 @@ def shoot(production: Production, *, day: str) -> None:
     What came of it stands in `production`, whatever Prefect says. Raises UsageError before
     anything is ordered when the server that the user named does not answer.
     """
-    shown: dict[str, int] = {}
-    monitor = Monitor(lambda error: _tell_lost(production, error))
+    handed = Handed(production, following.monitor_of(production))
+    monitor = handed.monitor
     production.watcher.saw("Prefect", "waiting", "for its server")
     with server.running() as temporary:
         production.watcher.saw("Prefect", "done", "")
         whole = False
         try:
-            asyncio.run(_shoot(production, monitor, day, shown, temporary=temporary))
+            asyncio.run(_shoot(handed, day, temporary=temporary))
             whole = True
         finally:
             if monitor.lost:
                 server.forsake()
             else:
-                told = asyncio.run(server.drain(shown, wait=temporary and whole))
+                told = asyncio.run(server.drain(handed.shown, wait=temporary and whole))
     if not monitor.lost and not told:
         production.watcher.saw("Prefect", "failed", "its history of this run is not whole")
 
 
-async def _shoot(
-    production: Production, monitor: Monitor, day: str, shown: dict[str, int], *, temporary: bool
-) -> None:
-    plan = production.plan
-    _production.set(production)
-    _shown.set(shown)
-    _monitor.set(monitor)
+async def _shoot(handed: Handed, day: str, *, temporary: bool) -> None:
+    production, plan = handed.production, handed.production.plan
+    _handed.set(handed)
     run = film.with_options(
-        name=_flow_name(plan.title), flow_run_name=_name(f"{plan.title} · {plan.quality} · {day}")
+        name=flow_name(plan.title), flow_run_name=run_name(f"{plan.title} · {plan.quality} · {day}")
     )
     try:
         if not temporary:
             await server.ask()
-            await _share_slots(production, monitor)
-        await _call_in(production)
+            await following.share_slots(production, handed.monitor)
+        await following.call_in(production)
         with tags(*filter(None, (plan.gateway, plan.quality, plan.slate))):
             await _followed(
-                production,
-                monitor,
-                run(_whole_path(plan), plan.gateway, plan.quality, return_state=True),
+                handed, run(_whole_path(plan), plan.gateway, plan.quality, return_state=True)
             )
     finally:
-        await monitor.close()
+        await handed.monitor.close()
         await production.unit.gateway.close()
 
 
-async def _share_slots(production: Production, monitor: Monitor) -> None:
-    """Have all runs on a server keep to the account's slots together; the backlot has its own."""
-    slots, plan = production.unit.slots, production.plan
-    if not plan.free:
-        asked = {step.model for step in plan.orders}
-        limits = {model: count for model, count in slots.limits.items() if model in asked}
-        slots.elsewhere = Limits(plan.gateway, limits, monitor)
-        await slots.elsewhere.fill()
+async def _handed_over(handed: Handed) -> State[Any]:
+    """Make the film that was handed over, in the flow's run."""
+    steps = await _filmed(handed.production, handed.monitor)
+    handed.shown[str(this_run.id)] = 0 if handed.monitor.lost else steps.shown
+    return outcome(handed.production)
 
 
-async def _call_in(production: Production) -> None:
-    """Have those at hand whose addresses Prefect keeps."""
-    if production.notices and production.notices.blocks:
-        from secondunit.flow import blocks
-
-        await blocks.connect(production.notices)
-
-
-def _whole_path(plan: Plan) -> str:
-    return str(Path(plan.folder, Path(plan.file).name).absolute())
-
-
-async def _followed(production: Production, monitor: Monitor, run: Awaitable[Any]) -> None:
+async def _followed(handed: Handed, run: Awaitable[Any]) -> None:
     """See the flow's run to its end; where Prefect breaks it off, go on without Prefect."""
+    production, monitor = handed.production, handed.monitor
     try:
         await monitor.follow(run)
     except Exception as error:  # noqa: BLE001  the steps keep their own errors; this is Prefect's
@@ -534,4 +253,8 @@ async def _followed(production: Production, monitor: Monitor, run: Awaitable[Any
         raise asyncio.CancelledError
     if not monitor.over:
         monitor.lose(RuntimeError())
-        await _Run(production).shoot()
+        await Walk(Steps(production, monitor)).shoot()
+
+
+def _whole_path(plan: Plan) -> str:
+    return str(Path(plan.folder, Path(plan.file).name).absolute())

@@ -9,16 +9,23 @@ by the keys of what was shown (`secondunit.reviews`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+)
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.input import RunInput, keyset_from_paused_state
 from prefect.input.actions import afilter_flow_run_input, aread_flow_run_input
 from prefect.runtime import flow_run as this_run
-from prefect.states import Cancelled, Failed, Suspended
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Cancelled, Failed, Scheduled, Suspended
 from prefect.utilities.engine import propose_state
 from pydantic import Field, create_model
 
@@ -29,7 +36,7 @@ from secondunit.reviews.decisions import Verdict
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from prefect.client.schemas.objects import FlowRunInput, State
+    from prefect.client.schemas.objects import FlowRun, FlowRunInput, State
 
     from secondunit.errors import SecondUnitError, Unjudged
     from secondunit.reviews import Approvals, Review
@@ -40,7 +47,8 @@ OURS = "review-"
 PICTURES = 300_000  # bytes of the form's contact sheet
 PROMPT = 160  # characters of a prompt in the form
 MOST_TOLD = 80  # shots whose prompts the form tells
-ANSWERS = 200  # inputs of a run that are looked through
+ANSWERS = 200  # inputs of a run, and suspended runs, that are looked through
+SLOW = 20.0  # seconds for Prefect to have the others go on
 
 
 class Judgement(RunInput):
@@ -56,17 +64,50 @@ class Judgement(RunInput):
 
 async def hand_in(approvals: Approvals) -> None:
     """Write down what was answered on the page of this run, each answer once."""
-    if not this_run.id:
+    run = _deployed()
+    if run is None:
         return
     found: list[FlowRunInput] = await afilter_flow_run_input(key_prefix=ASKED + OURS, limit=ANSWERS)
     for given in found:
         if given.key.endswith("-response"):
-            await asyncio.to_thread(_write_down, approvals, given)
+            review = given.key.removeprefix(ASKED + OURS).partition("-")[0]
+            await asyncio.to_thread(_write_down, approvals, review, given)
+            await resume(review, f"Judged on the page of “{run.name}”.")
 
 
-def _write_down(approvals: Approvals, given: FlowRunInput) -> None:
+def _deployed() -> FlowRun | None:
+    """Return this run where Prefect could begin it again by itself, and so suspend it."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None or run.parent_task_run_id is not None:
+        return None
+    return run
+
+
+async def resume(review: str, why: str) -> list[str]:
+    """Have the runs go on that are suspended for a review which is decided, and return their names.
+
+    They find the decision where it is written down. Where Prefect does not answer they stay
+    suspended, and are resumed on their pages.
+    """
+    asked = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"])))
+    resumed: list[str] = []
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with asyncio.timeout(SLOW), get_client() as client:
+                for run in await client.read_flow_runs(flow_run_filter=asked, limit=ANSWERS):
+                    key = run.state.state_details.pause_key if run.state else None
+                    if key and key.startswith(f"{OURS}{review}-"):
+                        state: State[Any] = Scheduled(name="Resuming", message=why)
+                        await client.set_flow_run_state(run.id, state, force=True)
+                        resumed.append(run.name)
+    except Exception as error:  # noqa: BLE001  whatever Prefect raises, it is no answer
+        logging.getLogger(__name__).debug("not resumed: %r", error)
+    return resumed
+
+
+def _write_down(approvals: Approvals, review: str, given: FlowRunInput) -> None:
     said = Judgement(**given.decoded_value)
-    review = given.key.removeprefix(ASKED + OURS).partition("-")[0]
     verdict = Verdict(
         approved=said.decision == "approve" and not said.make_again,
         again=tuple(said.make_again), who=said.who or "somebody on Prefect's page",
@@ -81,9 +122,8 @@ async def suspend(review: Review, waits: Unjudged) -> State[Any]:
     Call it with nothing held. Returns a state only where Prefect cannot begin the run again by
     itself, as with one that no deployment began; else it does not return (prefect.Pause).
     """
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    if run is None or run.deployment_id is None or run.parent_task_run_id is not None:
+    run = _deployed()
+    if run is None:
         return waiting(waits)
     form = await asyncio.to_thread(_form, review, waits)
     for attempt in count(1):

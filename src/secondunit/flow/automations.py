@@ -36,16 +36,17 @@ def automations(silence: timedelta = SILENCE) -> tuple[AutomationCore, Automatio
         "match_related": ResourceSpecification({ID: "prefect.tag.secondunit", ROLE: "tag"}),
         "for_each": {ID},
     }
-    pulse = "prefect.flow-run.heartbeat"
+    # One that was only claimed has run nothing yet: to take it up again might never end.
+    claimed, pulse = "prefect.flow-run.Pending", "prefect.flow-run.heartbeat"
     silent = AutomationCore(
         name=SILENT,
         description=(
             "A run whose machine or worker is gone says nothing any more and would be shown as"
-            " Running for ever. What it ordered goes on and is picked up by the next run."
+            " Pending or Running for ever. What it ordered goes on and is picked up by the next run."
         ),
         trigger=EventTrigger(
-            posture=Posture.Proactive, after={pulse}, expect={"prefect.flow-run.*"}, threshold=1,
-            within=silence, **ours,
+            posture=Posture.Proactive, after={claimed, pulse}, expect={"prefect.flow-run.*"},
+            threshold=1, within=silence, **ours,
         ),
         actions=[
             ChangeFlowRunState(

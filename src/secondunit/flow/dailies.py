@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from secondunit.flow.stills import Stills
     from secondunit.ledger import Order
-    from secondunit.plan import Step
+    from secondunit.plan import Plan, Step
     from secondunit.production import Production
     from secondunit.splice import Film
 
@@ -28,6 +28,11 @@ HEAD = (
     "| shot | still | clip | state | seed | credits | tries |\n"
     "| --- | --- | --- | --- | ---: | ---: | ---: |"
 )
+
+
+def pictured(plan: Plan) -> frozenset[str]:
+    """Return the keys of the steps whose stills the dailies show; of more, the page is too large."""
+    return frozenset(step.key for step in plan.steps[: WIDTHS[-1][0]])
 
 
 def page(production: Production, stills: Stills) -> str:
@@ -58,7 +63,7 @@ class _Dailies:
         steps = self.plan.steps
         self._width = next((width for most, width in WIDTHS if len(steps) <= most), WIDTHS[-1][1])
         self._limit = STILLS // max(1, min(len(steps), WIDTHS[-1][0]))
-        self._shown = {step.key for step in steps[: WIDTHS[-1][0]]}
+        self._shown = pictured(self.plan)
 
     def head(self) -> Iterator[str]:
         clips = self.production.clips

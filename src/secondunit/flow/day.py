@@ -13,24 +13,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from secondunit import standby
-from secondunit.errors import EXIT_INTERRUPTED, EXIT_SHOTS, SecondUnitError, UsageError
-from secondunit.flow import (
-    Logged,
-    _board,
-    _monitor,
-    _outcome,
-    _production,
-    _share_slots,
-    _tell_lost,
-    conform_clip,
-    join_film,
-    server,
-    stopping,
-    take_shot,
-)
-from secondunit.flow import _is_transient as transient
-from secondunit.flow.monitor import Monitor
+from secondunit.errors import Unjudged, UsageError
+from secondunit.flow import following, stopping
+from secondunit.flow.approval import hand_in, suspend
+from secondunit.flow.byhand import by_hand, main
 from secondunit.flow.steps import Steps
+from secondunit.flow.tasks import Logged, conform_clip, join_film, take_shot, transient
 from secondunit.flow.unattended import Silent, called, on_order, opened, rolling
 from secondunit.flow.wiring import Wiring
 from secondunit.plan import dollars
@@ -39,19 +27,20 @@ from secondunit.reviews import waits
 from secondunit.watch import say, terminal, watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from prefect import Flow, Task
+    from prefect import Task
     from prefect.client.schemas.objects import State
 
+    from secondunit.flow.monitor import Monitor
     from secondunit.flow.wiring import Seen
     from secondunit.plan import Plan
     from secondunit.ports import Watcher
     from secondunit.production import Production
-    from secondunit.standby import Books, Call
+    from secondunit.reviews import Approvals
+    from secondunit.standby import Books
 
-from prefect.exceptions import FailedRun, TerminationSignal
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Failed, Pending
 
@@ -59,7 +48,6 @@ __all__ = ["Day", "main", "shooting_day", "today", "transient"]
 
 
 _today: ContextVar[Day] = ContextVar("today")
-_days: ContextVar[list[Day]] = ContextVar("days")  # where `main` looks for what came of it
 
 
 def today() -> Day:
@@ -114,7 +102,7 @@ class Day:
             return Cancelled(message=self.stopped)
         if self.troubles:
             return Failed(message=" ".join(self.troubles))
-        return _outcome(self.production)
+        return following.outcome(self.production)
 
     # --- for the tasks ------------------------------------------------------------------------
 
@@ -165,11 +153,10 @@ class Day:
         if not all(state.is_completed() for state in states):
             return Pending(name="NotReady", message="What it waits for did not come back.")
         self.wiring.under_way = True
-        state = await self.steps.run(work, seen.label, states, *arguments)
+        state = await self.steps.run(work, seen.label, states, *arguments, own=True)
         if seen.step:
-            self.steps.tell_failure(seen.step)
-            self.steps.events.ended(seen.step)
-            await self.steps.show(self.steps.board.advance(seen.step))
+            self.steps.ended(seen.step)
+            await self.steps.show_end(seen.step)
         elif seen.own and not state.is_completed():
             self.troubles.append(f"{seen.label}: {state.message}")
         return state
@@ -183,63 +170,73 @@ async def shooting_day(
     quality: str | None = None,
     only: str | None = None,
     budget: str | None = None,
+    out: str | None = None,
+    roots: Sequence[str] = (),
 ) -> AsyncIterator[Day]:
     """Have everything ready to shoot; at the end, see to it that all that was begun is done.
 
     The shot list is read, checked and priced, and its project is held. Nobody is asked: a gateway
-    that costs money needs a cap. Raises SecondUnitError before anything is ordered.
+    that costs money needs a cap. `out`, the folder of films/ and .secondunit/, and `roots`, from
+    which files may come, too, are found from the shot list's folder. Where something is to be
+    judged first, a run that a deployment began is suspended. Raises SecondUnitError before anything
+    is ordered.
     """
-    call = await asyncio.to_thread(called, str(shot_list), gateway, quality, only, budget)
-    await asyncio.to_thread(_see_reviews, call)
+    folder = shot_list.parent
+    where = None if out is None else str(folder / out)
+    allowed = [str(folder / root) for root in roots]
+    call = await asyncio.to_thread(
+        called, str(shot_list), gateway, quality, only, budget, where, allowed
+    )
+    approvals = await asyncio.to_thread(standby.approvals_of, call)
+    await hand_in(approvals)
+    await _see_reviews(approvals)
     async with opened(call) as books, stopping.told(books):
         with _watcher(call.plan) as watcher:
             async with rolling(books, Logged(watcher)) as production, _followed(production) as day:
                 yield day
         day.stopped = on_order(books) if day.steps.monitor.stopped else ""
         _tell_end(books, day)
+    unjudged = day.production.failures.get(FILM)
+    if isinstance(unjudged, Unjudged) and not day.stopped:
+        review = await asyncio.to_thread(approvals.of_stills)
+        if review:
+            await suspend(review, unjudged)
 
 
 @asynccontextmanager
 async def _followed(production: Production) -> AsyncIterator[Day]:
     """Have a day whose run is followed on its server."""
-    monitor = _monitor.get(None) or Monitor(lambda error: _tell_lost(production, error))
+    hand = by_hand.get(None)
+    monitor = hand.monitor if hand else following.monitor_of(production)
     day = Day(production, monitor)
-    _production.set(production)
-    _monitor.set(monitor)
-    _board.set(day.steps.board)
     _today.set(day)
-    _days.get([]).append(day)
+    if hand:
+        hand.days.append(day)
     monitor.begin(str(this_run.id))
-    await _share_slots(production, monitor)
-    marker = production.project.work / "prefect-run"
-    await monitor.shown(server.relieve(marker, str(this_run.id), str(this_run.name)))
     try:
-        await day.steps.show(day.steps.board.before())
-        yield day
-        await monitor.follow(day.end())
-        await asyncio.to_thread(_ask_for_review, production)
-        day.steps.events.film_ended()
-        await day.steps.show(day.steps.board.after())
-        monitor.end()
-        if not monitor.lost:
-            marker.unlink(missing_ok=True)
+        await following.connect(production, monitor)
+        async with following.followed(day.steps), day.steps.film():
+            yield day
+            await monitor.follow(day.end())
+            await asyncio.to_thread(_ask_for_review, production)
     finally:
         await day.break_off()
         await monitor.close()
 
 
-def _see_reviews(call: Call) -> None:
+async def _see_reviews(approvals: Approvals) -> None:
     """See that nothing was rejected, and that a draft which is wanted first is there and approved."""
-    approvals = standby.approvals_of(call)
-    approvals.of_stills()
-    review = approvals.of_draft()
+    await asyncio.to_thread(approvals.of_stills)
+    review = await asyncio.to_thread(approvals.of_draft)
     if review is None:
         return
-    if review.ready:
-        raise standby.call_for(review, approvals)
-    raise UsageError(
-        f"{waits(review)} `secondunit shoot {call.plan.file}` makes it. Nothing was ordered."
-    )
+    if not review.ready:
+        raise UsageError(
+            f"{waits(review)} `secondunit shoot {approvals.plan.file}` makes it. Nothing was ordered."
+        )
+    unjudged = await asyncio.to_thread(standby.call_for, review, approvals)
+    await suspend(review, unjudged)
+    raise unjudged
 
 
 def _ask_for_review(production: Production) -> None:
@@ -253,7 +250,7 @@ def _ask_for_review(production: Production) -> None:
 @contextmanager
 def _watcher(plan: Plan) -> Iterator[Watcher]:
     """Show the day on the terminal where it was begun there; a worker has its log."""
-    if _days.get(None) is None:
+    if by_hand.get(None) is None:
         yield Silent()
         return
     with watching(plan, terminal()) as watcher:
@@ -266,51 +263,3 @@ def _tell_end(books: Books, day: Day) -> None:
     film = day.production.film
     say(f"The film is {film.path}" if film else day.stopped or "The film was not made.")
     say(f"Spent {books.spent} credits (${dollars(books.spent)}).")
-
-
-# --- by hand ------------------------------------------------------------------------------------
-
-
-def main(flow: Flow[[], Any]) -> int:
-    """Run a flow that was written out, as `python` does, and return the exit code."""
-    days: list[Day] = []
-    _days.set(days)
-
-    def tell(error: object) -> None:
-        for day in days:
-            _tell_lost(day.production, error)
-
-    monitor = Monitor(tell)
-    _monitor.set(monitor)
-    try:
-        with server.running() as temporary:
-            return asyncio.run(_run(flow, monitor, days, temporary=temporary))
-    except SecondUnitError as error:
-        say(str(error), error=True)
-        return error.exit_code
-    except (KeyboardInterrupt, TerminationSignal, asyncio.CancelledError):
-        say("Interrupted. Nothing on order is lost: run it again to go on.", error=True)
-        return EXIT_INTERRUPTED
-
-
-async def _run(flow: Flow[[], Any], monitor: Monitor, days: list[Day], *, temporary: bool) -> int:
-    if not temporary:
-        await server.ask()
-    run = asyncio.ensure_future(flow(return_state=True))
-    try:
-        await monitor.follow(run)
-    finally:
-        if monitor.lost:
-            server.forsake()
-        else:
-            shown = {day.run: day.steps.shown for day in days}
-            await server.drain(shown, wait=temporary and run.done() and not run.cancelled())
-    if monitor.stopped:
-        return EXIT_INTERRUPTED
-    if run.done() and not run.cancelled():
-        why = await run.result().aresult(raise_on_failure=False)
-        if isinstance(why, Exception) and not isinstance(why, FailedRun):
-            raise why
-    if not days or days[-1].troubles:
-        return EXIT_SHOTS
-    return standby.exit_code(days[-1].production)

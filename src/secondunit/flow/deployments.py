@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from secondunit.flow import _flow_name, film
+from secondunit.flow import film
 from secondunit.flow.clocks import clock
 from secondunit.flow.words import text
+from secondunit.names import flow_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,10 +83,10 @@ def wanted(place: Office, bookings: Iterable[Booking], pool: str | None, out: st
     """Return the deployments that shot lists want, no two of one name."""
     found: dict[tuple[str, str], Wanted] = {}
     for booking in bookings:
-        flow = _flow_name(booking.title)
-        name = _flow_name(booking.file.rpartition(".")[0].replace("/", " · "))
+        flow = flow_name(booking.title)
+        name = flow_name(booking.file.rpartition(".")[0].replace("/", " · "))
         if (flow, name) in found:
-            name = _flow_name(booking.file.replace("/", " · "))
+            name = flow_name(booking.file.replace("/", " · "))
         found[flow, name] = Wanted(booking, flow, name, _fields(place, booking, pool, out))
     return list(found.values())
 

@@ -56,8 +56,8 @@ class Monitor:
             self._left.set()
 
     def begin(self, run: str) -> None:
-        """Watch the flow run `run`, which begins to shoot."""
-        if self._watch is None:
+        """Watch the flow run `run`, which begins to shoot, unless the server is gone already."""
+        if self._watch is None and not self.lost:
             self._run = run
             self._watch = asyncio.create_task(self._watched(UUID(run)))
 

@@ -40,6 +40,7 @@ class Board:
         self.forecast = Forecast(self.plan.steps)
         self.stills = Stills(production.project.work / "stills")
         self.sheet = callsheet.sheet(self.plan, production.unit.store, production.ledger)
+        self._pictured = dailies.pictured(self.plan)
         self._progress: Any = None
         self._written = ""
         self._over = False
@@ -100,7 +101,7 @@ class Board:
     async def _advance(self, step: Step) -> None:
         clip = self.production.clips.get(step.key)
         self.forecast.ended(step.key, came_back=clip is not None)
-        if clip is not None:
+        if clip is not None and step.key in self._pictured:
             await asyncio.to_thread(self.stills.make, clip)
 
     async def _dailies(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,10 @@ from prefect.states import Completed, Failed
 from secondunit.errors import EXIT_DOUBT, Refused, SecondUnitError
 from secondunit.flow import pages
 from secondunit.flow.events import Events
+from secondunit.names import run_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 
     from prefect import Task
 
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
     from secondunit.plan import Step
     from secondunit.ports import Stage
     from secondunit.production import Production
+
+# What the tasks of a run work on. It is handed over beside Prefect, because parameters of tasks are
+# stored and shown, and a gateway with its key is neither to be stored nor shown.
+at_work: ContextVar[Steps] = ContextVar("at_work")
 
 
 class Steps:
@@ -35,13 +42,28 @@ class Steps:
         self.events = Events(production, lambda: not monitor.lost)
         self.shown = 0
 
+    @asynccontextmanager
+    async def film(self) -> AsyncIterator[None]:
+        """Show and tell how the film begins and ends that is made within the block."""
+        await self._show(self.board.before())
+        yield
+        self.events.film_ended()
+        await self._show(self.board.after())
+
     async def run(
-        self, work: Task[Any, Any], name: str, upstream: Sequence[State[Any]], *arguments: Any
+        self,
+        work: Task[Any, Any],
+        name: str,
+        upstream: Sequence[State[Any]],
+        *arguments: Any,
+        own: bool = False,
     ) -> State[Any]:
         """Run `work` as a task run, or by itself once the server is lost, and return how it ended.
 
-        What Prefect itself breaks off is done again, so `work` has to be safe to repeat.
+        What Prefect itself breaks off is done again, so `work` has to be safe to repeat. Only `own`
+        work, which somebody wrote, may fail of anything but a SecondUnitError.
         """
+        at_work.set(self)
         if not self.monitor.lost:
             self.shown += 1
             try:
@@ -49,27 +71,35 @@ class Steps:
             except Exception as error:  # noqa: BLE001  the work's own errors are states; this is Prefect's
                 self.monitor.lose(error)
             else:
-                if isinstance(state, State) and not state.is_crashed():
+                trouble = await _trouble(state, own=own)
+                if isinstance(state, State) and trouble is None:
                     return state
-                self.monitor.lose(state)
+                self.monitor.lose(trouble)
         return await self._alone(work, arguments)
 
-    async def show(self, page: Coroutine[Any, Any, None]) -> None:
+    def ended(self, step: Step) -> None:
+        """Tell whoever watches or listens what became of a step."""
+        error = self.production.failures.get(step.key)
+        if error is not None:
+            held = isinstance(error, Refused) and error.ticket
+            doubtful = error.exit_code == EXIT_DOUBT
+            stage: Stage = "in doubt" if doubtful else "held" if held else "failed"
+            detail = str(error).removeprefix(f"{step.shot} ").removeprefix(f"{step.shot}: ")
+            self.production.watcher.saw(step.shot, stage, detail)
+        self.events.ended(step)
+
+    async def show_end(self, step: Step) -> None:
+        """Show in Prefect that a step ended."""
+        await self._show(self.board.advance(step))
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _show(self, page: Coroutine[Any, Any, None]) -> None:
         """Show a page in Prefect, as long as somebody could see it."""
         if self.monitor.lost:
             page.close()
         else:
             await self.monitor.shown(page)
-
-    def tell_failure(self, step: Step) -> None:
-        """Tell whoever watches what became of a step that failed."""
-        error = self.production.failures.get(step.key)
-        if error is None:
-            return
-        held = isinstance(error, Refused) and error.ticket
-        stage: Stage = "in doubt" if error.exit_code == EXIT_DOUBT else "held" if held else "failed"
-        detail = str(error).removeprefix(f"{step.shot} ").removeprefix(f"{step.shot}: ")
-        self.production.watcher.saw(step.shot, stage, detail)
 
     async def _alone(self, work: Task[Any, Any], arguments: Sequence[Any]) -> State[Any]:
         """Do what Prefect would do, without it: try again what may pass, and say how it ended."""
@@ -91,6 +121,14 @@ def _called(
     work: Task[Any, Any], name: str, upstream: Sequence[State[Any]], arguments: Sequence[Any]
 ) -> Awaitable[Any]:
     """Call a task for its state; one that is not async runs in a thread and holds up no other."""
-    run: Any = work.with_options(task_run_name=name.replace("{", "(").replace("}", ")"))
+    run: Any = work.with_options(task_run_name=run_name(name))
     call = partial(run, *arguments, return_state=True, wait_for=list(upstream))
     return call() if work.isasync else asyncio.to_thread(call)
+
+
+async def _trouble(state: State[Any] | None, *, own: bool) -> BaseException | None:
+    """Return what Prefect stumbled over; None where it was the work that ended so."""
+    if state is None or state.is_completed() or (own and not state.is_crashed()):
+        return None
+    error = await state.aresult(raise_on_failure=False)
+    return None if isinstance(error, SecondUnitError) else error

@@ -13,15 +13,18 @@ from prefect.exceptions import MissingContextError
 from prefect.runtime import flow_run as this_run
 
 from secondunit import reviews, standby
-from secondunit.crew import Settings, compiled, project_of
+from secondunit.crew import Settings, project_of
 from secondunit.errors import UsageError
+from secondunit.planning import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from secondunit.ports import Stage, Watcher
     from secondunit.production import Production
     from secondunit.standby import Books
+
+NO_CAP = "Nobody is asked before this run spends money, so it needs a cap: add `budget` on its form"
 
 
 class Silent:
@@ -38,6 +41,7 @@ def called(
     only: str | None = None,
     budget: str | int | None = None,
     out: str | None = None,
+    roots: Sequence[str] = (),
 ) -> standby.Call:
     """Read a shot list and return what is asked for; nobody will be asked about money.
 
@@ -48,7 +52,7 @@ def called(
         raise UsageError(
             f"{shot_list}: a run of its own needs the whole path. Nothing was ordered."
         )
-    plan = compiled(str(path), gateway, quality)
+    plan = compiled(str(path), gateway, quality, roots, out)
     call = standby.Call(
         plan=plan, project=project_of(path.parent, out, Settings.load()), only=only,
         budget=standby.amount(None if budget is None else str(budget)), yes=True,
@@ -56,7 +60,7 @@ def called(
         run=str(this_run.id or uuid.uuid4()),
     )  # fmt: skip
     return standby.drafted(
-        standby.selected(call), lambda: compiled(str(path), gateway, reviews.DRAFT)
+        standby.selected(call), lambda: compiled(str(path), gateway, reviews.DRAFT, roots, out)
     )
 
 
@@ -77,9 +81,9 @@ async def opened(call: standby.Call) -> AsyncIterator[Books]:
 def _entered(stack: ExitStack, call: standby.Call) -> Books:
     books = stack.enter_context(standby.opened(call))
     if not books.done:
-        standby.see_cap(books)
+        standby.see_cap(books, NO_CAP)
         standby.ask_account(books, _log)
-        standby.see_cap(books)
+        standby.see_cap(books, NO_CAP)
     return books
 
 

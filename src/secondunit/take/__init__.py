@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from secondunit.errors import (
@@ -93,6 +94,10 @@ class Unit:
         self._home = Homeward(plan, gateway, ledger, store, watcher)
         self._made_line: Line | None = None
 
+    def halt(self, why: SecondUnitError) -> None:
+        """Order nothing more, for this reason; what is on order goes on."""
+        self._stops.setdefault(ALL, why)
+
     async def shoot(self, step: Step) -> Take:
         """Return the finished take of `step`, from the store, an open ticket or a new order.
 
@@ -115,12 +120,13 @@ class Unit:
             raise
 
     async def _taken(self, step: Step, request: Request, order: Order | None) -> Take:
-        async with self.slots.taken(
-            step.model, rolling=order is not None, waits=lambda: self._wait_for_slot(step)
-        ):
+        async with AsyncExitStack() as slot:
+            await slot.enter_async_context(self.slots.taken(
+                step.model, rolling=order is not None, waits=lambda: self._wait_for_slot(step)
+            ))  # fmt: skip
             order = await (self._resumed(order) if order else self._order(step, request))
             try:
-                take = await self._home.bring(step, order, self._line, self.pace)
+                take = await self._home.bring(step, order, self._line, self.pace, slot.aclose)
             except Refused:
                 self._count_refusal(step)
                 raise

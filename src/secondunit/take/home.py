@@ -12,6 +12,7 @@ from secondunit.gateways.download import Expired
 from secondunit.verdicts import attempts, held, lost, unfetched
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from secondunit.ledger import Ledger, Order
@@ -43,9 +44,14 @@ class Homeward:
         self.watcher = watcher
         self._locked_out: UsageError | None = None
 
-    async def bring(self, step: Step, order: Order, line: Line, pace: Pace) -> Take:
-        """Return the take that an open order becomes. Raises ShotError, UsageError, DiskTrouble."""
-        return await _Journey(self, step, order, line, pace).take()
+    async def bring(
+        self, step: Step, order: Order, line: Line, pace: Pace, ended: Callable[[], Awaitable[None]]
+    ) -> Take:
+        """Return the take that an open order becomes. Raises ShotError, UsageError, DiskTrouble.
+
+        `ended` is awaited once its ticket has ended well, before anything is downloaded; maybe again.
+        """
+        return await _Journey(self, step, order, line, pace).take(ended)
 
     async def found(self, order: Order) -> Order | None:
         """Ask once more for a lost ticket; the order is open again where the gateway knows it."""
@@ -72,11 +78,12 @@ class _Journey:
         self.home, self.step, self.order, self.line, self.pace = homeward, step, order, line, pace
         self.ledger = homeward.ledger
 
-    async def take(self) -> Take:
+    async def take(self, ended: Callable[[], Awaitable[None]]) -> Take:
         clock = asyncio.get_running_loop()
         spoiled, fresh, misses, silent_since = 0, 0, 0, 0.0
         while True:
             said = await self._finished()
+            await ended()
             try:
                 return await self._fetched(said)
             except Expired:
