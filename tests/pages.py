@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from typing import TYPE_CHECKING, Any
 
 from footage import BUNNY, photograph
+from PIL import ImageFont
 
 from secondunit import shotlist
 from secondunit.document import loads
@@ -26,12 +28,17 @@ PICTURES = {
 
 
 def furnish(folder: Path) -> Path:
-    """Put real photographs into `refs/` and a five-second plate with sound into `plates/`."""
-    (folder / "refs").mkdir(parents=True)
-    (folder / "plates").mkdir()
+    """Put real photographs into `refs/`, a five-second plate with sound into `plates/`, and a sound
+    of two seconds and a font into `post/`."""
+    for name in ("refs", "plates", "post"):
+        (folder / name).mkdir(parents=True)
     for name, photo in PICTURES.items():
         shutil.copy(photograph(photo), folder / name)
     shutil.copy(BUNNY, folder / "plates/meadow.mp4")
+    with wave.open(str(folder / "post/theme.wav"), "wb") as theme:
+        theme.setparams((1, 2, 8000, 0, "NONE", ""))
+        theme.writeframes(b"".join((n % 100 * 80).to_bytes(2, "little") for n in range(16000)))
+    (folder / "post/plain.ttf").write_bytes(ImageFont.load_default(16).font_bytes)
     return folder
 
 
@@ -345,6 +352,44 @@ shots:
   - {prompt: '@Keeper climbs again.', reference: refs/keeper.png}
   - {first_frame: refs/cliff.jpg, prompt: '@keeper walks in.'}
   - {source: plates/meadow.mp4, prompt: 'Put @keeper into the meadow.'}
+""",
+    "a film that is cut": """\
+title: The keeper
+defaults: {duration: 3.5, transition: {type: dip, duration: 0.5, colour: white}}
+cut:
+  transition: {type: dissolve, duration: 0.5}
+  order: [end, a..b, night]
+  handles: 0.25
+  cards:
+    - {text: "The keeper\\nof the light", before: end, duration: 2, transition: fade}
+    - {lines: [written by, '', nobody], after: night, colour: '#fc8', background: Navy}
+  captions: both
+  slate: true
+  font: post/plain.ttf
+  fit: blur
+  safe: 0.1
+  ending: {type: fade, duration: 1, colour: white}
+audio:
+  music: post/theme.wav
+  ambience: {file: post/theme.wav, loop: true, duck: false, fade_in: 0.5}
+  voice_over: [{file: post/theme.wav, shot: b, at: -0.5, from: 0.5, for: 1, gain: -3}]
+  clips: -6
+  loudness: -14
+deliverables:
+  web: hevc
+  phone: {ratio: 9:16, fit: crop, bit_rate: 4M}
+  cover: {format: poster, at: 1.5}
+  x-later: broadcast
+shots:
+  a: {prompt: The sea., speed: 2, sound: keep}
+  b:
+    prompt: A man at a door.
+    transition: {type: wipe, towards: up, duration: 0.25}
+    lower_third: {name: Old Tom, role: Keeper, at: 0.5, for: 2}
+    dialogue: ['TOM: Who is there?', {BOY: Nobody.}]
+  cut out: {prompt: Nothing., omit: true}
+  night: {prompt: Night., sound: mute, trim: [0.5, 3], title: {text: Later, for: 1}}
+  end: {clip: plates/meadow.mp4, handles: 0, transition: cut}
 """,
     "trims": """\
 fps: 23.976

@@ -19,6 +19,8 @@ from secondunit.document import loads
 from secondunit.errors import SpecError, UsageError
 from secondunit.plan import Plan, fill, planner
 from secondunit.plan.planner import Choices
+from secondunit.shotlist.audio import AudioSpec, SoundSpec
+from secondunit.shotlist.cutting import CardSpec, CutSpec, DeliverableSpec, TransitionSpec
 from secondunit.shotlist.language import SceneSpec, ShotListSpec, ShotSpec
 
 CASES = 3200  # damaged as text; and half as many again, warped in what they say
@@ -106,6 +108,7 @@ ODD_VALUES: tuple[Any, ...] = (
         "file:x",
         "@keeper",
     ),
+    *("dissolve", "fade", "white", "post/theme.wav", "post/plain.ttf", "8M", "poster", "a..b", -6),
     *("gen4.5", "aleph2", "gen4_turbo", "veo3.1", "hailuo3", "seedance2_5", "grok_imagine_1_5"),
     *(
         "gen3a_turbo",
@@ -124,6 +127,8 @@ ODD_VALUES: tuple[Any, ...] = (
 )
 KEYS = (
     *sorted({*ShotListSpec.model_fields, *ShotSpec.model_fields, *SceneSpec.model_fields}),
+    *sorted({*CutSpec.model_fields, *CardSpec.model_fields, *TransitionSpec.model_fields}),
+    *sorted({*AudioSpec.model_fields, *SoundSpec.model_fields, *DeliverableSpec.model_fields}),
     *(
         "from",
         "in",

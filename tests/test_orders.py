@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from pages import furnish, plan, said
 from test_routes import body
 
 from secondunit import catalog
+from secondunit.cut import Trim
 
 CATALOG = catalog.load()
 
@@ -114,7 +117,7 @@ def test_a_drawn_seed_keeps_to_the_limit_of_its_gateway(folder):
 # --- what cannot be ordered -------------------------------------------------------------------
 
 REFUSED = [
-    ("shots: [{clip: plates/meadow.mp4, duration: 3}]", "a clip lasts as long as it does."),
+    ("shots: [{clip: plates/meadow.mp4, duration: 6}]", "a clip lasts as long as it does, 5.28 s."),
     ("shots: [{source: plates/meadow.mp4}]", "an edit needs a `prompt` that says what to change."),
     ("shots: [{reference: refs/door.png}]", "this shot says nothing to make. Write a `prompt`"),
     (
@@ -122,17 +125,67 @@ REFUSED = [
         "gen4.5 makes no stills. These do: gen4_image, gen4_image_turbo.",
     ),
     (
-        "shots: [{prompt: x, source: plates/meadow.mp4, duration: 3}]",
-        "an edit lasts as long as its source. Shorten it with `trim`",
+        "shots: [{prompt: x, source: plates/meadow.mp4, duration: 6}]",
+        "an edit lasts as long as its source, 5.28 s. Shorten it with `trim`",
     ),
     ("shots: [{prompt: x, duration: 11}]", "makes 2 to 10 seconds, not 11. Make it two shots"),
-    ("shots: [{prompt: x, model: veo3.1, duration: 5}]", "4, 6 or 8 seconds, not 5. Order 6"),
+    (
+        "shots: [{prompt: x, model: veo3.1, duration: 8.1}]",
+        "4, 6 or 8 seconds, not 8.1. Make it two",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "sentence"), REFUSED)
 def test_what_cannot_be_ordered_is_said_with_the_way_out(text, sentence, folder):
     assert sentence in said(text, folder)
+
+
+# --- durations that no model makes ------------------------------------------------------------
+
+SHORTENED = [
+    ("prompt: x, duration: 3.5", 4, "3.5"),
+    ("prompt: x, duration: 3.2", 4, "3.2"),
+    ("prompt: x, duration: 1", 2, "1"),
+    ("prompt: x, model: veo3.1, duration: 5", 6, "5"),
+    ("prompt: x, source: plates/meadow.mp4, model: seedance2, duration: 0.5", 4, "0.5"),
+]
+
+
+@pytest.mark.parametrize(("shot", "ordered", "used"), SHORTENED)
+def test_the_shortest_that_covers_a_duration_is_ordered_and_cut_to_it(shot, ordered, used, folder):
+    made = plan(f"shots: [{{{shot}}}]", folder)
+    assert made.steps[0].request.body["duration"] == made.steps[0].seconds == ordered
+    assert made.cut[0].trim == Trim(end=Fraction(used))
+    assert made.steps[0].reason.endswith(f"; {ordered} s are ordered, and the first {used} used")
+
+
+@pytest.mark.parametrize(
+    "shot", ["clip: plates/meadow.mp4", "prompt: x, source: plates/meadow.mp4"]
+)
+def test_a_duration_shortens_footage_that_is_there(shot, folder):
+    made = plan(f"shots: [{{{shot}, duration: 3}}]", folder)
+    assert made.cut[0].trim == Trim(end=Fraction(3))
+    assert made.steps[0].key == plan(f"shots: [{{{shot}}}]", folder).steps[0].key
+
+
+def test_an_inherited_duration_leaves_footage_as_it_is(folder):
+    text = "defaults: {duration: 3.5}\nshots: [{clip: plates/meadow.mp4}, {prompt: x}]"
+    assert [e.trim.end for e in plan(text, folder).cut] == [None, Fraction(7, 2)]
+
+
+def test_shrinking_within_what_is_ordered_orders_nothing_new(folder):
+    keys = {
+        plan(f"shots: [{{prompt: x, duration: {s}}}]", folder).cut[0].key for s in (4, 3.5, 3.01)
+    }
+    assert len(keys) == 1
+
+
+def test_a_trim_lies_inside_of_a_duration(folder):
+    made = plan("shots: [{prompt: x, duration: 3.5, trim: {in: 1}}]", folder)
+    assert made.cut[0].trim == Trim(Fraction(1), Fraction(7, 2))
+    page = said("shots: [{prompt: x, duration: 3.5, trim: [1, 4]}]", folder)
+    assert "the trim 1–4 s reaches outside the clip, which is 3.5 s long." in page
 
 
 # --- prices -----------------------------------------------------------------------------------

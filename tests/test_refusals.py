@@ -42,11 +42,10 @@ WRONG = [
     # ratios and lengths
     ("ratio: '1920:1080'", "ratio", "gen4.5 cannot make 1920:1080. It makes 1280:720"),
     ("model: veo3.1, ratio: '1:1'", "ratio", "veo3.1 cannot make 1:1. It makes 1280:720, 720:1280"),
-    ("duration: 1", "duration", "gen4.5 makes 2 to 10 seconds, not 1. Order 2"),
-    ("duration: 4.5", "duration", "Order 5 and shorten it with `trim`."),
+    ("duration: 10.5", "duration", "gen4.5 makes 2 to 10 seconds, not 10.5. Make it two"),
     ("duration: 12", "duration", "Make it two shots, the second of which `continues` the first."),
-    ("duration: 5, model: veo3.1", "duration", "veo3.1 makes 4, 6 or 8 seconds, not 5. Order 6"),
-    ("duration: 3, source: plates/meadow.mp4", "duration", "an edit lasts as long as its source."),
+    ("duration: 9, model: veo3.1", "duration", "veo3.1 makes 4, 6 or 8 seconds, not 9. Make it two"),
+    ("duration: 6, source: plates/meadow.mp4", "duration", "an edit lasts as long as its source"),
     # names
     ("continues: sh01", "continues", "there is no shot called `sh01`. Did you mean `sh010`?"),
     ("source: sh01", "source", "there is no shot called `sh01`. Did you mean `sh010`?"),
@@ -164,7 +163,7 @@ COMET = [
     ("prompt: x", "no model of cometapi makes a still from words alone. Give a `reference`"),
     ("prompt: x, model: gen4.5, first_frame: refs/door.png", "cometapi has no model called gen4.5."),
     ("prompt: x, reference: refs/door.png, seed: 4294967295", "is above 999999999, the most gen4_turbo"),
-    ("prompt: x, reference: refs/door.png, duration: 7", "makes 5 or 10 seconds, not 7. Order 10"),
+    ("prompt: x, reference: refs/door.png, duration: 11", "makes 5 or 10 seconds, not 11."),
     ("prompt: x, source: plates/meadow.mp4, references: [refs/door.png, refs/boy.png]",
      "gen4_aleph takes 1 reference at most for an edit, and these are 2."),
 ]  # fmt: skip

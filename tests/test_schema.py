@@ -15,11 +15,25 @@ from pages import LISTS, furnish
 from secondunit.document import loads, read
 from secondunit.errors import SpecError
 from secondunit.shotlist import from_document
+from secondunit.shotlist.audio import AudioSpec, SoundSpec
+from secondunit.shotlist.cutting import (
+    CardSpec,
+    CutSpec,
+    DeliverableSpec,
+    LowerThirdSpec,
+    SpokenSpec,
+    TitleSpec,
+    TransitionSpec,
+)
 from secondunit.shotlist.language import LATER, SceneSpec, ShotListSpec, ShotSpec, json_schema
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "specs/shotlist.schema.json"
 EXAMPLES = sorted(ROOT.glob("examples/*/*.yaml")) + sorted(ROOT.glob("specs/*.yaml"))
+EDITING = (
+    CutSpec, CardSpec, TransitionSpec, TitleSpec, LowerThirdSpec, SpokenSpec, AudioSpec, SoundSpec,
+    DeliverableSpec,
+)  # fmt: skip
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
@@ -44,7 +58,7 @@ def test_it_describes_every_key():
         field.alias or name for name, field in ShotListSpec.model_fields.items()
     }
     text = json.dumps(schema)
-    for spec in (ShotSpec, SceneSpec):
+    for spec in (ShotSpec, SceneSpec, *EDITING):
         assert all(f'"{field.alias or name}"' in text for name, field in spec.model_fields.items())
 
 
@@ -78,7 +92,7 @@ def test_every_piece_of_the_format_page_is_sound(number):
 
 def test_the_format_page_names_every_key_and_what_is_not_built_yet():
     page = (ROOT / "specs/README.md").read_text("utf-8")
-    for spec in (ShotListSpec, ShotSpec, SceneSpec):
+    for spec in (ShotListSpec, ShotSpec, SceneSpec, *EDITING):
         for name, field in spec.model_fields.items():
             assert f"`{field.alias or name}`" in page, name
     for keys in LATER.values():
@@ -123,7 +137,22 @@ WRONG_FORM = [
     "budget: 500\nshots: [x]",
     "budget: {cap: -1}\nshots: [x]",
     "budget: {cap: true}\nshots: [x]",
-    "cut: {transition: dissolve}\nshots: [x]",
+    "cut: {transition: melt}\nshots: [x]",
+    "cut: {transition: {duration: 1}}\nshots: [x]",
+    "cut: {order: []}\nshots: [x]",
+    "cut: {cards: [{text: x, before: sh010, duration: 0}]}\nshots: [x]",
+    "cut: {safe: 0.5}\nshots: [x]",
+    "audio: {music: [{file: a.wav, gain: loud}]}\nshots: [x]",
+    "audio: {clips: 25}\nshots: [x]",
+    "audio: {loudness: -60}\nshots: [x]",
+    "deliverables: [web]\nshots: [x]",
+    "deliverables: {web: mp4}\nshots: [x]",
+    "deliverables: {web: {height: 4000}}\nshots: [x]",
+    "shots: [{prompt: x, speed: 8}]",
+    "shots: [{prompt: x, sound: off}]",
+    "shots: [{prompt: x, title: 5}]",
+    "shots: [{prompt: x, dialogue: [5]}]",
+    "shots: [{prompt: x, lower_third: {role: y}}]",
     "cast: [a]\nshots: [x]",
     "cast: {bob: {desc: x}}\nshots: [x]",
     "profiles: {draft: gen4.5}\nshots: [x]",
@@ -150,6 +179,13 @@ FORMS = [
     "budget: {cap: $5}\nshots: [x]",
     "title: 1917\nscenes: [{scene: 3, shots: {a: x}}]",
     "vars: {a: 1, b: x, c: true, d: 1.5}\nshots: [x]",
+    "cut: {transition: dissolve}\nshots: [x]",
+    "cut: {order: [7, a..b], cards: [{text: x, after: 7}], slate: true}\nshots: [x]",
+    "audio: {music: a.wav, voice_over: [b.wav, {file: c.wav, duck: false}], loudness: off}\nshots: [x]",
+    "audio: {ambience: {file: a.wav, duck: 6}, clips: mute}\nshots: [x]",
+    "deliverables: {web: h264, x-a: 1, low: {bit_rate: 500k}, big: {bit_rate: 9000000}}\nshots: [x]",
+    "shots: [{prompt: x, title: X, lower_third: Y, dialogue: Z, sound: -6, transition: fade}]",
+    "shots: [{prompt: x, dialogue: ['A: b', {MARA: hello}, {text: x, at: 1, for: 2}]}]",
 ]
 
 

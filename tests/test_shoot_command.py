@@ -315,3 +315,24 @@ def test_nobody_is_there_to_agree(at: Set, strict: Strict) -> None:
         assert done.returncode == 2
         assert sentence in done.stderr
     assert strict.orders == []
+
+
+def test_a_shot_that_is_made_shorter_is_cut_from_its_take(at: Set, strict: Strict) -> None:
+    """Editing, like `trim`; only what a later shot opens on is another picture, and ordered."""
+    text = at.file.read_text().replace("continues: one", "seed: 9")
+    longer = text.replace("duration: 2", "duration: 3")
+    at.file.write_text(longer)
+    assert at.shoot()[0] == 0
+    assert at.manifest["film"]["frames"] == 3 * 72
+    asked = len(strict.requests)
+    at.file.write_text(text)
+    code, said = at.shoot()
+    assert code == 0, said
+    assert at.manifest["film"]["frames"] == 3 * 48
+    assert len(strict.orders) == 3
+    assert not [r for r in strict.requests[asked:] if "organization" not in str(r)]
+    assert at.shoot()[1].count("Nothing changed") == 1
+    at.file.write_text(longer.replace("A door opens.", "{prompt: A door opens., duration: 2.5}"))
+    assert at.shoot()[0] == 0
+    assert at.manifest["film"]["frames"] == 2 * 72 + 60
+    assert len(strict.orders) == 3

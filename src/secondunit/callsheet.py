@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit.plan import dollars
+from secondunit.plan.longer import longer
+from secondunit.plan.outline import outline
+from secondunit.store import Store
 from secondunit.verdicts import is_held, sent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
+    from fractions import Fraction
 
     from rich.console import RenderableType
 
     from secondunit.ledger import Ledger, Order
     from secondunit.plan import Plan, Step
-    from secondunit.store import Store
+    from secondunit.plan.outline import Outline
 
 Standing = Literal["own clip", "cached", "open", "in doubt", "lost", "held", "to shoot"]
 
@@ -26,6 +30,8 @@ class Sheet:
 
     plan: Plan
     standing: dict[str, Standing]
+    longer: dict[str, int] = field(default_factory=dict)
+    """Seconds of a take that is here and would be that of a step to shoot, were it not longer."""
 
     @property
     def to_shoot(self) -> tuple[Step, ...]:
@@ -65,7 +71,20 @@ class Sheet:
 def sheet(plan: Plan, store: Store, ledger: Ledger | None) -> Sheet:
     """Compare a plan with what is here already; `ledger` is None where nothing was ever ordered."""
     here = store.found(step.key for step in plan.steps if not step.own)
-    return Sheet(plan, {step.key: _standing(step, here, ledger) for step in plan.steps})
+    standing = {step.key: _standing(step, here, ledger) for step in plan.steps}
+    return Sheet(plan, standing, _longer(plan, standing, store))
+
+
+def _longer(plan: Plan, standing: Mapping[str, Standing], store: Store) -> dict[str, int]:
+    """Look for longer takes on this machine alone: a hint is not worth asking a shared place."""
+    wanted = [step for step in plan.steps if standing[step.key] == "to shoot"]
+    others = {step.key: list(longer(plan, step)) for step in wanted}
+    here = Store.found(store, (key for found in others.values() for _, key in found))
+    first = {
+        step: next((seconds for seconds, key in found if key in here), None)
+        for step, found in others.items()
+    }
+    return {step: seconds for step, seconds in first.items() if seconds is not None}
 
 
 def _standing(step: Step, here: Collection[str], ledger: Ledger | None) -> Standing:
@@ -111,6 +130,53 @@ def total(of: Sheet, budget: int | None = None) -> str:
     )
 
 
+def film_line(plan: Plan) -> str:
+    """Return the cut in one line: how long the film is and what of; empty where shots just follow."""
+    film = outline(plan)
+    besides = [*_heard(plan), *_delivered(plan)]
+    if not (film.cards or film.kinds or besides):
+        return ""
+    return " · ".join([f"film{_made_of(film, plan.profile.fps)}", *besides])
+
+
+def _made_of(film: Outline, fps: Fraction) -> str:
+    def length(frames: int | None) -> str:
+        return "" if frames is None else f" {_rounded(frames / fps)} s"
+
+    if not film.cards and not film.kinds:
+        return length(film.frames)
+    parts = [f"{_count(film.shots, 'shot')}{length(film.shot_frames)}"]
+    if film.cards:
+        parts.append(f"{_count(film.cards, 'card')}{length(film.card_frames)}")
+    ways = ", ".join(_count(many, kind) for kind, many in film.kinds.items())
+    if film.cost:
+        ways += f" −{_rounded(film.cost / fps)} s"
+    return f"{length(film.frames)}: {', '.join([*parts, *([ways] if ways else [])])}"
+
+
+def _heard(plan: Plan) -> Iterable[str]:
+    kinds = dict.fromkeys(sound.kind.replace("_", "-") for sound in plan.mix.sounds)
+    said = any(entry.edit.dialogue for entry in plan.cut) and plan.look.captions != "none"
+    loud = [] if plan.mix.loudness is None else [f"{_rounded(plan.mix.loudness)} LUFS"]
+    if kinds or loud:
+        yield f"sound: {', '.join([*kinds, *loud])}"
+    if said:
+        yield "captions"
+
+
+def _delivered(plan: Plan) -> Iterable[str]:
+    if plan.deliverables:
+        yield f"deliverables: {', '.join(made.name for made in plan.deliverables)}"
+
+
+def _count(many: int, what: str) -> str:
+    return f"{many} {what}{'' if many == 1 else 's'}"
+
+
+def _rounded(value: Any) -> str:
+    return f"{float(value):.1f}".removesuffix(".0").replace("-", "−")
+
+
 def table(of: Sheet) -> RenderableType:
     """Return the call sheet as a table for a terminal."""
     from rich import box
@@ -147,7 +213,21 @@ def table(of: Sheet) -> RenderableType:
         for a in plan.leaving
         if not plan.free
     ]
-    return Group(head, grid, *leaving, Text(total(of) + "."))
+    cut = film_line(plan)
+    hints = [Text(line, style="yellow") for line in _hints(of)]
+    return Group(head, grid, *([Text(cut)] if cut else []), *hints, *leaving, Text(total(of) + "."))
+
+
+def _hints(of: Sheet) -> Iterable[str]:
+    """Tell of takes that are here and longer: to shorten what was shot costs nothing."""
+    for step in of.plan.steps:
+        if step.key in of.longer:
+            ends = (e.trim.end for e in of.plan.cut if e.key == step.key)
+            out = _number(float(next(ends, None) or step.seconds or 0))
+            yield (
+                f"{step.shot} is here already, {of.longer[step.key]} s long. To use it for nothing,"
+                f" leave that `duration` and write `trim: {{out: {out}}}`."
+            )
 
 
 _STYLES = {

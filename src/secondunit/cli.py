@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secondunit import __version__, dispatching
+from secondunit import __version__, delivering, dispatching
 from secondunit.errors import (
     EXIT_INTERRUPTED,
     EXIT_SHOTS,
@@ -89,13 +89,15 @@ def check(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Tell every problem of shot lists, and do nothing else."""
+    from secondunit.crew import compiled
+
     pages = []
     failed = False
     for file in files:
         problems: tuple[Problem, ...] = ()
         remarks: tuple[Problem, ...] = ()
         try:
-            plan = _compiled(file, gateway, quality, root)
+            plan = compiled(file, gateway.value if gateway else None, quality, root or [])
             remarks = plan.remarks
         except SpecError as error:
             problems, remarks = error.problems, error.remarks
@@ -154,7 +156,7 @@ def plan_(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Print the call sheet: what would be ordered, why, and what it costs."""
-    plan = _compiled(file, gateway, quality, root)
+    plan = _compiled(file, gateway, quality, root, out)
     sheet = _sheet(plan, _project(plan, out))
     page = json.dumps(sheet.describe(), indent=2, ensure_ascii=False)
     if output:
@@ -185,19 +187,20 @@ def compile_(
     only: Only = None,
     gateway: GatewayOption = None,
     quality: Quality = None,
+    out: Out = None,
     root: Root = None,
 ) -> None:
     """Print what a shot list compiles to as a Mermaid graph, or write it as a flow of its own."""
     from secondunit import compiling, standby
     from secondunit.callsheet import mermaid
 
-    plan = _compiled(file, gateway, quality, root)
-    plan = standby.selected(standby.Call(plan, _project(plan, None), only)).plan
+    plan = _compiled(file, gateway, quality, root, out)
+    plan = standby.selected(standby.Call(plan, _project(plan, out), only)).plan
     if output is None:
         say(mermaid(plan))
         return
     path = Path(output)
-    compiling.write(plan, path, only=only)
+    compiling.write(plan, path, compiling.Given(only, out, tuple(root or ())))
     say(f"Wrote {path}. Run it: python {path}. Deploy it: prefect deploy {path}:film")
 
 
@@ -222,12 +225,14 @@ def shoot(
     """Shoot the whole list and join the film. Run it again at any time; nothing is bought twice."""
     from secondunit import shooting, standby
 
-    plan = _compiled(file, gateway, quality, root)
+    plan = _compiled(file, gateway, quality, root, out)
     call = standby.Call(
         plan=plan, project=_project(plan, out), only=only, budget=standby.amount(budget),
         yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
     )  # fmt: skip
-    call = standby.drafted(standby.selected(call), lambda: _compiled(file, gateway, "draft", root))
+    call = standby.drafted(
+        standby.selected(call), lambda: _compiled(file, gateway, "draft", root, out)
+    )
     code = shooting.shoot(call)
     if open_ and code == 0:
         typer.launch(str(call.project.films / f"{call.plan.film_name}.mp4"))
@@ -249,7 +254,7 @@ def status(
     from secondunit.crew import Settings
     from secondunit.plan import dollars
 
-    plan = _compiled(file, gateway, quality, root)
+    plan = _compiled(file, gateway, quality, root, out)
     project = _project(plan, out)
     sheet = _sheet(plan, project)
     with books.look(project, Settings.load()) as ledger:
@@ -344,7 +349,7 @@ def cancel(
     """Cancel queued tickets. What rolls or is finished is left alone."""
     from secondunit import deciding
 
-    plan = _compiled(file, gateway, None, root)
+    plan = _compiled(file, gateway, None, root, out)
     deciding.cancel(
         deciding.Cancel(
             project=_project(plan, out), film=plan.name, gateway=plan.gateway,
@@ -418,6 +423,7 @@ def schema() -> None:
     say(json.dumps(json_schema(), indent=2))
 
 
+delivering.add_to(app)
 dispatching.add_to(app)
 
 
@@ -425,11 +431,15 @@ dispatching.add_to(app)
 
 
 def _compiled(
-    file: str, gateway: GatewayName | None, quality: str | None, root: list[str] | None
+    file: str,
+    gateway: GatewayName | None,
+    quality: str | None,
+    root: list[str] | None,
+    out: str | None,
 ) -> Plan:
-    from secondunit.crew import compiled
+    from secondunit.planning import compiled
 
-    return compiled(file, gateway.value if gateway else None, quality, root or [])
+    return compiled(file, gateway.value if gateway else None, quality, root or [], out)
 
 
 def _project(plan: Plan, out: str | None) -> Project:

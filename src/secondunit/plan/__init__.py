@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import keys
 from secondunit.cut.edit import PLAIN, Look, Mix
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from secondunit.cut import Profile, Trim
     from secondunit.cut.edit import Deliverable, Edit
     from secondunit.errors import Problem
@@ -73,6 +76,10 @@ class Request:
     def described(self) -> Any:
         """Return the request with every input by its content: what the take's key is made of."""
         return {"endpoint": self.endpoint, "body": fill(self.body, lambda given: given.described)}
+
+    def key(self, gateway: str, *, free: bool) -> str:
+        """Return the key of the take that this orders; where it is free it is that of the backlot."""
+        return keys.key("take", {"gateway": "backlot" if free else gateway, **self.described()})
 
     def told(self) -> Any:
         """Return the body for people to read: inputs by content, and files by their name as well."""
@@ -163,8 +170,8 @@ class Plan:
     profile: Profile
     steps: tuple[Step, ...]
     cut: tuple[CutEntry, ...]
-    look: Look = Look()
-    mix: Mix = Mix()
+    look: Look = field(default_factory=Look)
+    mix: Mix = field(default_factory=Mix)
     deliverables: tuple[Deliverable, ...] = ()
     remarks: tuple[Problem, ...] = ()
     cap: int | None = None
@@ -227,9 +234,13 @@ class Plan:
                     "key": e.key,
                     "in": float(e.trim.start),
                     "out": None if e.trim.end is None else float(e.trim.end),
+                    "edit": _plain(e.edit),
                 }
                 for e in self.cut
             ],
+            "look": _plain(self.look),
+            "mix": _plain(self.mix),
+            "deliverables": [_plain(made) for made in self.deliverables],
             "leaving": [
                 {"path": str(a.path), "sha256": a.sha256, "size": a.size} for a in self.leaving
             ],
@@ -249,6 +260,20 @@ class Plan:
 def dollars(credits_: int) -> Decimal:
     """Return the price of `credits_` in US dollars: a credit costs a cent."""
     return (Decimal(credits_) / 100).quantize(Decimal("0.01"))
+
+
+def _plain(value: DataclassInstance) -> dict[str, Any]:
+    """Return a value as JSON-like data, with seconds as numbers."""
+
+    def number(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {name: number(inner) for name, inner in item.items()}
+        if isinstance(item, list | tuple):
+            return [number(inner) for inner in item]
+        return float(item) if isinstance(item, Fraction) else item
+
+    told: dict[str, Any] = number(asdict(value))
+    return told
 
 
 def _described(step: Step) -> dict[str, Any]:

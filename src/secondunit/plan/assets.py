@@ -9,6 +9,7 @@ import shlex
 import stat
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,11 +33,12 @@ MIME = {
     "mkv": "video/x-matroska",
 }
 
+FONTS = (b"\0\1\0\0", b"true", b"OTTO", b"ttcf")  # OpenType 1.9, the font's directory
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 PASSING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 HANDLES = Path("/proc/self/fd")  # where Linux lets a file that is open be opened again
 
-Kind = Literal["picture", "footage"]
+Kind = Literal["picture", "footage", "sound", "font"]
 
 
 class BadAsset(Exception):
@@ -47,9 +49,10 @@ class BadAsset(Exception):
 class Asset:
     """One file, as it was when it was read: `sha256` names its bytes, `size` counts them.
 
-    `width` and `height` are pixels as displayed; `seconds` and `fps` are None for a picture;
-    `sharpness` is the spread of a picture's edges, 0 for a flat field, None for footage. `tells` is
+    `width` and `height` are pixels as displayed; `seconds` and `fps` are None where there are none;
+    `sharpness` is the spread of a picture's edges, 0 for a flat field, None for all else. `tells` is
     what the file says of people besides its picture, in words: "where it was taken", "its author".
+    `hdr` is the kind of footage that is brighter than a film shows; of `alpha`, parts are transparent.
     """
 
     path: Path
@@ -63,6 +66,8 @@ class Asset:
     fps: float | None = None
     sharpness: float | None = None
     tells: tuple[str, ...] = ()
+    hdr: str = ""
+    alpha: bool = False
 
     @property
     def warning(self) -> str:
@@ -94,9 +99,9 @@ class Asset:
 class Library:
     """Finds and measures files below `folder` or one of `roots`; each is read once.
 
-    A shot list may come from a stranger, and what it names is sent to a gateway: nothing outside
-    the allowed folders is opened, no link is followed out of them, and only what decodes as a
-    picture or a video is accepted.
+    A shot list may come from a stranger, and what it names is sent to a gateway or put into the
+    film: nothing outside the allowed folders is opened, no link is followed out of them, and only
+    what decodes as a picture, a video, a sound or a font is accepted.
     """
 
     folder: Path
@@ -115,7 +120,7 @@ class Library:
     def _look(self, name: str, kind: Kind) -> Asset | BadAsset:
         path = self.folder
         try:
-            path, root, inside = self._allowed(name)
+            path, root, inside = self._allowed(name, sent=kind in ("picture", "footage"))
             with _opened(root, inside, lambda: _missing(path, name)) as handle:
                 size, digest = _hashed(handle, name)
                 # what is measured is what was hashed, even if another file takes the name meanwhile
@@ -131,7 +136,7 @@ class Library:
                 re.sub(rf"{re.escape(str(path))}|{HANDLES}/\d+", lambda _: name, str(bad))
             )
 
-    def _allowed(self, name: str) -> tuple[Path, Path, Path]:
+    def _allowed(self, name: str, *, sent: bool) -> tuple[Path, Path, Path]:
         """Return where a name lies, the folder that allows it, and where in there it leads."""
         if SCHEME.match(name) or "\0" in name or not name.strip():
             raise BadAsset(
@@ -146,7 +151,8 @@ class Library:
                     raise BadAsset(f"{name} is a link that leads out of {root}. Copy the file in.")
                 return path, home, real.relative_to(home)
         raise BadAsset(
-            f"{name} lies outside {self.folder}, and only files below it may be sent."
+            f"{name} lies outside {self.folder}, and only files below it may be"
+            f" {'sent' if sent else 'used'}."
             f" Copy it in, or allow its folder with `--root {path.parent}`."
         )
 
@@ -194,7 +200,7 @@ def _unfit(facts: os.stat_result) -> str:
     if not stat.S_ISREG(facts.st_mode):
         return "is a pipe or a device. Name a file."
     if facts.st_size > SIZE_LIMIT:
-        return f"has {facts.st_size >> 20} MB; {SIZE_LIMIT >> 20} MB can be sent at most."
+        return f"has {facts.st_size >> 20} MB; {SIZE_LIMIT >> 20} MB are taken at most."
     return "" if facts.st_size else "is empty. Put the file in its place again."
 
 
@@ -212,7 +218,14 @@ def _missing(path: Path, name: str) -> str:
 def _measured(path: Path, same: Path, kind: Kind, size: int, digest: str) -> Asset:
     """Measure the file at `path`, read by way of `same`."""
     from secondunit import media
+    from secondunit.media.recordings import probe_sound
 
+    if kind == "sound":
+        seconds = float(probe_sound(same).seconds)
+        return Asset(path, kind, digest, size, "audio/*", 0, 0, seconds=seconds)
+    if kind == "font":
+        _check_font(same, path.name)
+        return Asset(path, kind, digest, size, "font/sfnt", 0, 0)
     if kind == "picture":
         picture = media.picture_facts(same)
         return Asset(
@@ -238,7 +251,21 @@ def _measured(path: Path, same: Path, kind: Kind, size: int, digest: str) -> Ass
         seconds=float(facts.seconds),
         fps=float(facts.fps),
         tells=told_by_footage(same),
+        hdr=facts.hdr,
+        alpha=facts.alpha,
     )
+
+
+def _check_font(path: Path, name: str) -> None:
+    from PIL import ImageFont
+
+    data = path.read_bytes()
+    try:
+        if not data.startswith(FONTS):
+            raise OSError("other bytes")  # noqa: TRY301  FreeType reads more kinds than are wanted
+        ImageFont.truetype(BytesIO(data), 16).getlength("Aé")
+    except (OSError, ValueError) as error:
+        raise BadAsset(f"{name} is no font. Name a TrueType or OpenType file.") from error
 
 
 def _sharpness(path: Path) -> float:

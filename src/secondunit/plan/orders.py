@@ -10,7 +10,7 @@ from secondunit import keys
 from secondunit.document import suggest
 from secondunit.plan import File, Link, Made, Request, Step, fill
 from secondunit.shotlist import brief
-from secondunit.shotlist.language import RATIO_WORDS
+from secondunit.shotlist.spec import RATIO_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,11 +167,13 @@ class OrderDesk:
             self._check_body(shot, variant, body)
         if len(self.problems) > noted:
             raise Unroutable
+        if kind == "take" and (part := shortened(shot, body, length)):
+            reason += f"; {length:.5g} s are ordered, and the first {part:g} used"
         request = Request(variant.endpoint, variant.model, body)
-        home = "backlot" if self.catalog.gateways[self.gateway].free else self.gateway
+        free = self.catalog.gateways[self.gateway].free
         needs = tuple(i.key for i in request.inputs() if isinstance(i, Made))
         return Step(
-            key=keys.key("take", {"gateway": home, **request.described()}),
+            key=request.key(self.gateway, free=free),
             shot=shot.id,
             kind=kind,
             reason=reason,
@@ -287,18 +289,12 @@ class OrderDesk:
             meant = math.ceil(source or DEFAULT_SECONDS)
             allowed = [s for s in range(1, durations.longest + 1) if durations.allows(s)]
             return min(allowed, key=lambda s: (abs(s - meant), -s))
-        if wanted != int(wanted) or not durations.allows(int(wanted)):
-            longer = [s for s in range(int(wanted), 61) if s >= wanted and durations.allows(s)]
-            way = (
-                f"Order {longer[0]} and shorten it with `trim`."
-                if longer
-                else "Make it two shots, the second of which `continues` the first."
-            )
-            raise self.fail(
-                shot.at("duration"),
-                f"{variant.model} makes {durations} seconds, not {wanted:g}. {way}",
-            )
-        return int(wanted)
+        covering = [s for s in range(math.ceil(wanted), 61) if durations.allows(s)]
+        if not covering:
+            what = f"{variant.model} makes {durations} seconds, not {wanted:g}."
+            way = "Make it two shots, the second of which `continues` the first."
+            raise self.fail(shot.at("duration"), f"{what} {way}")
+        return covering[0]
 
     # --- checks -------------------------------------------------------------------------------
 
@@ -363,6 +359,15 @@ class OrderDesk:
         cast = sum(n in subjects and subjects[n].kind == "cast" for n in named)
         for code, message in brief.remarks(text, edit=edit, cast=0 if edit else cast):
             self.remark(where, code, message)
+
+
+def shortened(shot: Shot, body: Mapping[str, Any], seconds: float | None) -> float | None:
+    """Return the seconds that a shot wants of its clip, where it is longer; None for all of it.
+
+    A duration that is inherited is about what is ordered by the second, not about other footage.
+    """
+    wanted = shot.spec.duration if "duration" in body or shot.owns("duration") else None
+    return wanted if wanted and seconds and wanted < seconds else None
 
 
 def _inability(model: Model, endpoint: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from secondunit import catalog as catalogue
-from secondunit.cut import Profile, Trim, length, trimmed
+from secondunit.cut import Profile
 from secondunit.document import suggest
-from secondunit.errors import CutError, SpecError, UsageError
-from secondunit.plan import CutEntry, Plan
+from secondunit.errors import SpecError, UsageError
+from secondunit.plan import Plan
 from secondunit.plan.assets import Library
+from secondunit.plan.cutting import CuttingDesk
+from secondunit.plan.finishing import FinishingDesk
 from secondunit.plan.orders import OrderDesk, Unroutable, pixels
 from secondunit.plan.routes import Router, openings, waits_for
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_GATEWAY = "backlot"
 DEFAULT_QUALITY = "final"
+WRITTEN = ("prompt", "title", "lower_third", "dialogue")  # texts that YAML may cut short
 PRICES_AGE = 120  # days after which the price table is called old
 # Width and height of the film for a ratio in words: what Gen-4 makes of it.
 FILM_SIZES = {
@@ -83,6 +85,7 @@ class _Planner:
         models = self._models(choices)
         self.desk = OrderDesk(shotlist, self.catalog, self.gateway, models, choices.prices)
         self.router = Router(self.desk, library)
+        self.finishing = FinishingDesk(self.desk, library)
         self.stuck: set[str] = set()
 
     def plan(self) -> Plan:
@@ -96,7 +99,10 @@ class _Planner:
         self._check_lost_comments()
         self._check_prices_age()
         self._check_schedule()
-        profile, cut = self._profile(), self._cut()
+        profile = self._profile()
+        cut = CuttingDesk(self.desk).entries(self.router.made)
+        look, mix = self.finishing.look(), self.finishing.mix()
+        deliverables = self.finishing.deliverables(profile, look) if profile else ()
         self.problems += self.desk.problems
         remarks = tuple(sorted(dict.fromkeys(self.desk.doubts)))
         if self.problems or profile is None:
@@ -106,7 +112,8 @@ class _Planner:
             file=self.shotlist.document.file, folder=str(self.shotlist.document.folder),
             slate=self.shotlist.slate, gateway=self.gateway,
             free=self.catalog.gateways[self.gateway].free, quality=self.quality,
-            profile=profile, steps=tuple(steps.values()), cut=cut, remarks=remarks,
+            profile=profile, steps=tuple(steps.values()), cut=cut, look=look, mix=mix,
+            deliverables=deliverables, remarks=remarks,
             cap=self.shotlist.cap, per_shot=self.shotlist.per_shot,
             review=self.shotlist.review, notices=self.shotlist.notices,
         )  # fmt: skip
@@ -198,34 +205,19 @@ class _Planner:
             return None
         return Profile(*size, fps=self.shotlist.fps)
 
-    def _cut(self) -> tuple[CutEntry, ...]:
-        kept = [shot for shot in self.shotlist.shots if not shot.spec.omit]
-        made = [(shot, self.router.made[shot.id]) for shot in kept if shot.id in self.router.made]
-        return tuple(CutEntry(shot.id, step.key, self._trim(shot, step)) for shot, step in made)
-
-    def _trim(self, shot: Shot, step: Step) -> Trim:
-        """Return the part that is used, which has to lie inside of what is ordered."""
-        trim, fps = _trim(shot), self.shotlist.fps
-        if shot.spec.trim and step.seconds:
-            frames = length(Fraction(step.seconds).limit_denominator(100_000), fps)
-            try:
-                trimmed(frames, fps, trim)
-            except CutError as error:
-                self._complain(shot.at("trim"), _lower(str(error)))
-        return trim
-
     def _check_lost_comments(self) -> None:
         document = self.shotlist.document
         for shot in self.shotlist.shots:
-            where = shot.at("prompt")
-            lost = document.lost_comment(where) if shot.spec.prompt else None
-            if lost and not self._meant_as_comment(where, lost):
-                self.desk.remark(
-                    where,
-                    "lost-comment",
-                    f"`{lost[:40]}` is a comment to YAML and is"
-                    " not part of the prompt. If it should be, put the prompt in quotes.",
-                )
+            for name in WRITTEN:
+                where = shot.at(name)
+                lost = document.lost_comment(where) if getattr(shot.spec, name) else None
+                if lost and not self._meant_as_comment(where, lost):
+                    self.desk.remark(
+                        where,
+                        "lost-comment",
+                        f"`{lost[:40]}` is a comment to YAML and is not part of the"
+                        f" {name.replace('_', ' ')}. If it should be, put the text in quotes.",
+                    )
 
     def _meant_as_comment(self, where: Where, lost: str) -> bool:
         """Tell `text   # an aside`, set off as people set off comments, from `take #2 at dawn`."""
@@ -240,18 +232,6 @@ class _Planner:
                 f"the price table is of {self.catalog.date}. What the"
                 " gateway answers decides; update Second Unit.",
             )
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
-
-
-def _trim(shot: Shot) -> Trim:
-    trim = shot.spec.trim
-    if trim is None:
-        return Trim()
-    end = None if trim.out is None else Fraction(trim.out).limit_denominator(100_000)
-    return Trim(Fraction(trim.in_).limit_denominator(100_000), end)
 
 
 def select(plan: Plan, selection: str) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,18 +11,18 @@ from secondunit.document import suggest
 from secondunit.plan import Made, Step
 from secondunit.plan.assets import LINK
 from secondunit.plan.lookbook import Lookbook, Sent
+from secondunit.plan.naming import composed, nearest
 from secondunit.plan.orders import OrderDesk, Unroutable
 from secondunit.shotlist import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from secondunit.catalog import Variant
     from secondunit.plan import Input
     from secondunit.plan.assets import Kind, Library
     from secondunit.shotlist import Shot
 
-MOST_NAMED = 12  # shots that a message lists
 # The exclusive ways a shot can begin, and what keeping each one means.
 OPENINGS = {
     "clip": "use that file as it is",
@@ -33,6 +32,7 @@ OPENINGS = {
 }
 
 
+_HDR = "HDR ({}), and the film is not. Convert it to SDR (bt709) first; that costs nothing."
 UNSENT_WITH_CLIP = (
     "prompt", "subject", "action", "size", "angle", "lens", "camera", "environment", "lighting",
     "reference", "references", "seed", "ratio", "model", "moderation",
@@ -54,7 +54,7 @@ def waits_for(shot: Shot, known: Collection[str]) -> str | None:
         "source": spec.source,
         "first_frame": frame.rpartition(".")[0] if frame else None,
     }
-    name = _composed(names.get(next(iter(openings(shot)), "")) or "")
+    name = composed(names.get(next(iter(openings(shot)), "")) or "")
     return name if name in known else None
 
 
@@ -128,13 +128,13 @@ class Router:
         return chosen[0] if chosen else None
 
     def _upstream(self, shot: Shot, name: str, by: str) -> Step:
-        name = _composed(name)
+        name = composed(name)
         if name in self.made:
             return self.made[name]
         if name in self.names:
             raise Unroutable  # that shot has a problem of its own, which is already noted
         raise self.desk.fail(
-            shot.at(by), f"there is no shot called `{name}`.{_nearest(name, self.names)}"
+            shot.at(by), f"there is no shot called `{name}`.{nearest(name, self.names)}"
         )
 
     def _check_names(self, shot: Shot, text: str) -> None:
@@ -143,7 +143,7 @@ class Router:
             name, subjects = getattr(shot.spec, field), self.shotlist.subjects.values()
             known = [subject.name for subject in subjects if subject.kind == kind]
             if name and name not in known:
-                hint = _nearest(name, known) or f" Describe it under `{kind}`."
+                hint = nearest(name, known) or f" Describe it under `{kind}`."
                 self.desk.fail(shot.at(field), f"there is no {field} called `{name}`.{hint}")
         own = [
             *([shot.spec.reference] if shot.spec.reference else []),
@@ -167,14 +167,28 @@ class Router:
                 " Name it under `cast`, `locations` or `looks`.",
             )
 
+    def _check_shorter(self, shot: Shot, why: str, seconds: float | None) -> None:
+        """See that a duration shortens what there is; nothing makes it longer. Raises Unroutable."""
+        wanted = shot.spec.duration
+        if wanted is None or not shot.owns("duration"):
+            return
+        if seconds is None or wanted > seconds:
+            length = "" if seconds is None else f", {seconds:.5g} s"
+            raise self.desk.fail(
+                shot.at("duration"),
+                f"{why}{length}. Shorten it with `trim`, or take `duration` out.",
+            )
+
     # --- the roads ----------------------------------------------------------------------------
 
     def _own_clip(self, shot: Shot) -> Step:
         asset = self.looks.file(str(shot.spec.clip), "footage", shot.at("clip"))
-        if shot.owns("duration"):
-            raise self.desk.fail(
-                shot.at("duration"),
-                "a clip lasts as long as it does. Shorten it with `trim`, or take `duration` out.",
+        self._check_shorter(shot, "a clip lasts as long as it does", asset.seconds)
+        if asset.hdr:
+            raise self.desk.fail(shot.at("clip"), f"{shot.spec.clip} is {_HDR.format(asset.hdr)}")
+        if asset.alpha:
+            self.desk.remark(
+                shot.at("clip"), "alpha", f"what is transparent in {shot.spec.clip} becomes black."
             )
         unsent = [name for name in UNSENT_WITH_CLIP if shot.owns(name)]
         if unsent:
@@ -198,7 +212,7 @@ class Router:
     def _edit(self, shot: Shot, text: str) -> Step:
         name = str(shot.spec.source)
         where = shot.at("source")
-        if _composed(name) in self.names or self._cannot_be_file(name):
+        if composed(name) in self.names or self._cannot_be_file(name):
             upstream = self._upstream(shot, name, "source")
             what = self.looks.clip_of(upstream, where)
             source = Footage(what, upstream.shot, upstream.seconds, upstream.size)
@@ -206,6 +220,8 @@ class Router:
             source = Footage(self.looks.link(name, "video", where), "a linked video")
         else:
             asset = self.looks.file(name, "footage", where)
+            if asset.hdr:
+                self.desk.remark(where, "hdr", f"{name} is {_HDR.format(asset.hdr)}")
             size = (asset.width, asset.height)
             source = Footage(self.looks.sent(asset, where), name, asset.seconds, size)
         variant = self.desk.variant(shot, "edit", "video_to_video")
@@ -233,12 +249,8 @@ class Router:
         looks = self.looks.own(shot)
         if not text and not looks:
             raise self.desk.fail(shot.where, "an edit needs a `prompt` that says what to change.")
-        if shot.owns("duration") and variant.durations is None:
-            raise self.desk.fail(
-                shot.at("duration"),
-                "an edit lasts as long as its source. Shorten it"
-                " with `trim`, or take `duration` out.",
-            )
+        if variant.durations is None:
+            self._check_shorter(shot, "an edit lasts as long as its source", source.seconds)
         body: dict[str, Any] = {
             "videoUri" if variant.takes("videoUri") else "promptVideo": source.what
         }
@@ -373,15 +385,3 @@ class Router:
         return self.desk.order(
             shot, "take", variant, spoken, {"promptImage": frame.what}, reason=reason
         )
-
-
-def _composed(name: str) -> str:
-    """Return a name as shots are called: é is one character, however the editor wrote it."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    if guess := suggest(name, known):
-        return f" Did you mean `{guess}`?"
-    more = " and more" if len(known) > MOST_NAMED else ""
-    return f" There are {', '.join(known[:MOST_NAMED])}{more}." if known else ""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from secondunit import document
+from secondunit.shotlist.audio import AudioSpec
 from secondunit.shotlist.complaints import explain
+from secondunit.shotlist.cutting import CutSpec
 from secondunit.shotlist.language import ShotListSpec, ShotSpec, SubjectSpec
 from secondunit.shotlist.spec import money, without_notes
 
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
     from secondunit.document import Document, Where
     from secondunit.errors import Problem
+    from secondunit.shotlist.cutting import DeliverableSpec
     from secondunit.shotlist.language import ProfileSpec
     from secondunit.shotlist.office import NoticeSpec, ReviewSpec, ScheduleSpec
 
 DEFAULT_RATIO = "16:9"
+WHOLE = ("first_frame", "transition")  # mappings that never merge
 NTSC = {Fraction(n * 1000, 1001).limit_denominator(1001) for n in (24, 30, 48, 60, 120)}
 
 
@@ -80,6 +84,9 @@ class ShotList:
     schedule: ScheduleSpec | None = None
     review: ReviewSpec | None = None
     notices: tuple[NoticeSpec, ...] = ()
+    cut: CutSpec = field(default_factory=CutSpec)
+    audio: AudioSpec = field(default_factory=AudioSpec)
+    deliverables: Mapping[str, DeliverableSpec] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -136,6 +143,9 @@ class _Reader:
             schedule=top.schedule,
             review=top.review,
             notices=tuple(top.notify or ()),
+            cut=top.cut or CutSpec(),
+            audio=top.audio or AudioSpec(),
+            deliverables=top.deliverables or {},
         )
 
     def _check_scenes(self, data: dict[str, Any]) -> None:
@@ -158,7 +168,10 @@ class _Reader:
             for where, message, key in explain(error, data):
                 self._complain(where, message, key=key)
                 self.broken.add(where)
-        rest = {k: v for k, v in data.items() if k not in {"shots", "scenes", "defaults"}}
+        # without its broken items a list would have the others at other places
+        torn = {where[0] for where in self.broken if where and isinstance(where[-1], int)}
+        left = {"shots", "scenes", "defaults", *(torn & {"cut", "audio"})}
+        rest = {k: v for k, v in data.items() if k not in left}
         try:
             return ShotListSpec.model_validate(_without(rest, self.broken))
         except ValidationError:
@@ -244,12 +257,12 @@ def _layer(data: Any, where: Where) -> Layer:
 def _over(base: Layer, top: Layer) -> Layer:
     """Lay `top` over `base`: maps merge, lists and values replace, null removes.
 
-    A first frame has one origin, so another one replaces it as a whole.
+    A first frame has one origin and a transition one kind, so another replaces it as a whole.
     """
     merged = dict(base)
     for name, (value, where) in top.items():
         below = base.get(name, (None, where))[0]
-        if isinstance(value, dict) and isinstance(below, dict) and name != "first_frame":
+        if isinstance(value, dict) and isinstance(below, dict) and name not in WHOLE:
             value = {k: v for k, v in {**below, **value}.items() if v is not None}  # noqa: PLW2901  merged in place
         merged[name] = (value, where)
     if "reference" in top and "references" not in top:

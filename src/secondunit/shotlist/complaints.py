@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from secondunit.cut.edit import TRANSITIONS
 from secondunit.document import suggest
-from secondunit.shotlist import language
+from secondunit.shotlist import audio, cutting, language
+from secondunit.shotlist.guesses import ALSO_CALLED, GUESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,85 +17,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from secondunit.document import Where
-
-# Common wrong guesses, from other tools and from the wire format: what to do about them, by model.
-# Words stand in lower case and without `_` or `-`.
-_SOUND = "Sound belongs under `audio`, which is not built yet. Take it out for now."
-_MEANT: Mapping[str, Mapping[str, str]] = {
-    "ShotSpec": {
-        "Write `prompt`.": "prompttext text description desc",
-        "Write `reference` for what it should look like, or `first_frame` to open on it.": (
-            "image picture photo imageurl promptimage file"
-        ),
-        "Write `reference`.": "ref stylereference referenceimage",
-        "Write `references`.": "refs images referenceimages keyframes",
-        "Write `first_frame`.": "startframe startimage initimage",
-        "That is `last_frame`, which is not built yet. Take it out for now.": (
-            "endframe endimage lastimage"
-        ),
-        "Write `source` to edit it, or `clip` to use it as it is.": (
-            "video videourl videouri promptvideo input footage"
-        ),
-        "Write `ratio`, such as 16:9.": "aspectratio aspect format",
-        "Write `ratio`, such as 1280:720.": "width height resolution",
-        "Write `duration`, in seconds.": "length seconds secs frames",
-        "Write `camera`.": "cameramotion cameramove movement motion",
-        "Write `size`.": "shotsize framing",
-        "Write `moderation`.": "contentmoderation publicfigurethreshold",
-        "Write `omit`.": "skip disabled",
-        "Write `shot`, or make `shots` a mapping from name to shot.": "id name slug title",
-        "Name who it is under `cast`, at the top of the file, and write @name in the prompt.": (
-            "character characters person"
-        ),
-        "Write it under `cut`, at the top of the file.": "transition",
-        "Say in `prompt` what should be seen instead.": "negativeprompt",
-        "There is no type: what is made follows from what is given.": "type",
-        "There is none: it follows from `continues`, `source` and `first_frame`.": (
-            "dependson waitfor after needs"
-        ),
-        _SOUND: "audio voice sound music",
-    },
-    "ShotListSpec": {
-        "Write `title`.": "name film project",
-        "Write `shots`, or `scenes` that hold them.": "shot scene clips sequence steps",
-        "Write `ratio`, such as 16:9.": "aspectratio aspect resolution",
-        "Write `fps`.": "framerate",
-        "Write `cast`.": "characters actors people",
-        "Write `vars`.": "variables params",
-        "Write `gateway`.": "provider api service backend",
-        "Write them under `profiles`, or `model` under `defaults`.": "model models",
-        "Write it under `notes`.": "description author comment",
-        "Write it under `cut`.": "transition",
-        "The film goes to films/ beside the shot list; `--out` moves it.": "output out outputdir",
-        _SOUND: "music sound soundtrack voiceover",
-    },
-    "SceneSpec": {"Write `scene`.": "name title id", "Write `slugline`.": "heading description"},
-    "SubjectSpec": {
-        "Write `description`.": "prompt desc text",
-        "Write `reference`.": "image images file picture",
-    },
-    "ReferenceSpec": {"Write `file`.": "image uri path url"},
-    "FirstFrameSpec": {"Write `file`.": "image uri path url"},
-    "TrimSpec": {"Write `in`.": "start begin", "Write `out`.": "end"},
-    "BudgetSpec": {"Write `cap`.": "limit max total"},
-    "ProfileSpec": {"Write `still`.": "image"},
-    "ScheduleSpec": {
-        "Write `every`.": "interval period repeat",
-        "Write `timezone`.": "tz zone",
-        "Write `cron`.": "at time when",
-        "Write `starts`.": "anchor start begin",
-        "Write `budget`.": "cap limit max",
-        "Write `paused: true`.": "enabled active disabled",
-    },
-    "NoticeSpec": {
-        "Write `to`, with a name from your settings.": "slack webhook email mail url channel",
-        "Write `on`.": "events event when",
-    },
-}
-GUESSES: Mapping[str, Mapping[str, str]] = {
-    spec: {word: hint for hint, words in hints.items() for word in words.split()}
-    for spec, hints in _MEANT.items()
-}
 
 Said = tuple["Where", str, bool]  # where, the sentence, whether it is about the key itself
 
@@ -127,7 +50,7 @@ def locate(loc: tuple[str | int, ...], data: Any, spec: str = "ShotListSpec") ->
             spec = "ShotSpec" if spec == "Shots" else _SPECS.get((spec, step), spec)
             if step == "shots" and steps[:1] in (["list"], ["mapping"]):
                 del steps[0]
-        elif not steps and isinstance(here, dict):
+        elif not steps and isinstance(here, dict) and isinstance(step, str):
             where.append(step)
     return tuple(where), spec
 
@@ -153,6 +76,15 @@ _SPECS: Mapping[tuple[str, str | int], str] = {
     ("ShotSpec", "reference"): "ReferenceSpec",
     ("ShotSpec", "references"): "ReferenceSpec",
     ("ShotSpec", "trim"): "TrimSpec",
+    ("ShotSpec", "title"): "TitleSpec",
+    ("ShotSpec", "lower_third"): "LowerThirdSpec",
+    ("ShotSpec", "dialogue"): "SpokenSpec",
+    ("CutSpec", "cards"): "CardSpec",
+    ("CutSpec", "ending"): "TransitionSpec",
+    **{(level, "transition"): "TransitionSpec" for level in ("ShotSpec", "CutSpec", "CardSpec")},
+    **{("AudioSpec", kind): "SoundSpec" for kind in ("music", "ambience", "voice_over")},
+    ("ShotListSpec", "audio"): "AudioSpec",
+    ("ShotListSpec", "deliverables"): "DeliverableSpec",
 }
 
 
@@ -162,7 +94,7 @@ def _sentence(detail: ErrorDetails, spec: str) -> str:
     if kind == "extra_forbidden":
         return _unknown(str(detail["loc"][-1]), spec, value)
     if kind == "literal_error":
-        return _not_among(value, name, str(ctx["expected"]).replace("'", "`"))
+        return _not_among(value, name, spec, str(ctx["expected"]).replace("'", "`"))
     if kind == "string_type":
         return _not_text(value, name)
     if kind in _WRONG_FORM:
@@ -173,6 +105,7 @@ def _sentence(detail: ErrorDetails, spec: str) -> str:
     return detail["msg"]
 
 
+_WORDS = ("TitleSpec", "LowerThirdSpec", "SpokenSpec")
 _WRONG_FORM = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -201,7 +134,7 @@ _KINDS = {
 def _unknown(key: str, spec: str, value: Any) -> str:
     if key in language.LATER.get(spec, ()):
         return f"`{key}` belongs to the format but is not built yet. Take it out for now."
-    if hint := GUESSES.get(spec, {}).get(re.sub(r"[-_ ]", "", key).lower()):
+    if hint := GUESSES.get(spec, {}).get(_plain(key)):
         return f"unknown field. {hint}"
     known = _fields(spec)
     if spec in {"ShotListSpec", "SceneSpec"} and key in _fields("ShotSpec"):
@@ -219,11 +152,15 @@ def _unknown(key: str, spec: str, value: Any) -> str:
 
 
 def _fields(spec: str) -> list[str]:
-    model = getattr(language, spec)
+    model = next(getattr(room, spec) for room in (language, cutting, audio) if hasattr(room, spec))
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _not_among(value: Any, name: str, expected: str) -> str:
+def _plain(word: str) -> str:
+    return re.sub(r"[-_ ]", "", word).lower()
+
+
+def _not_among(value: Any, name: str, spec: str, expected: str) -> str:
     if name == "version" and str(value) == str(language.VERSION):
         return f"write `version: {value}`, without quotes."
     if name == "version":
@@ -231,9 +168,10 @@ def _not_among(value: Any, name: str, expected: str) -> str:
             f"{_shown(value)} is not a version that this Second Unit reads. It reads version"
             f" {language.VERSION}; write that, or update Second Unit."
         )
-    if name == "transition" and value in language.LATER_TRANSITIONS:
-        return f"the transition `{value}` is not built yet. Use `cut` for now."
-    guess = suggest(value, re.findall(r"`(\w+)`", expected)) if isinstance(value, str) else None
+    known = re.findall(r"`(\w+)`", expected)
+    guess = suggest(value, known) if isinstance(value, str) else None
+    other = ALSO_CALLED.get(spec, {}).get(_plain(str(value)))
+    guess = guess or (other if other in known else None)
     hint = f"Did you mean `{guess}`?" if guess else f"Write {expected}."
     return f"{_shown(value)} is not known here. {hint}"
 
@@ -243,7 +181,12 @@ def _not_in_form(value: Any, name: str, spec: str) -> str | None:
     if name == "budget" and not isinstance(value, list):
         return f"write the amount under `cap`: `budget: {{cap: {_shown(value)}}}`."
     if name == "cut" and isinstance(value, str):
-        return "write the transition under it: `cut: {transition: cut}`."
+        kind = value if value in TRANSITIONS else "cut"
+        return f"write the transition under it: `cut: {{transition: {kind}}}`."
+    if name == "audio" and spec == "AudioSpec":
+        return "say what it is: `audio: {music: sound/theme.wav}`."
+    if name == "deliverables":
+        return "give each a name: `deliverables: {web: h264}`."
     if spec == "TrimSpec":
         return (
             f"{_shown(value)} is no trim. Write `[1.5, 4]`, or `{{in: 1.5, out: 4}}`, in seconds."
@@ -252,12 +195,16 @@ def _not_in_form(value: Any, name: str, spec: str) -> str | None:
         return "write the shots as a list, each on a line of its own that begins with `- `."
     if spec == "ShotSpec" and value is None and name not in _fields("ShotSpec"):
         return "this shot is empty. Write what is seen, or take it out."
+    if spec in _WORDS and isinstance(value, int | float):
+        return _not_text(value, name)
     if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         return f"{value} is in quotes, which make it text. Take them off."
     return None
 
 
 def _not_text(value: Any, name: str) -> str:
+    if value is None and name in ("colour", "background"):
+        return "nothing is left of it: `#` begins a comment. Put it in quotes, such as '#ff8800'."
     if name == "ratio" and isinstance(value, int) and not isinstance(value, bool):
         return (
             f"{value} is what some YAML readers make of a ratio such as 16:9."

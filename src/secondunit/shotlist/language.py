@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -11,68 +10,53 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    StringConstraints,
     Tag,
     WithJsonSchema,
     model_validator,
 )
 
+from secondunit.shotlist.audio import AudioSpec, Level
+from secondunit.shotlist.cutting import (
+    CutSpec,
+    Deliverables,
+    Dialogue,
+    Handles,
+    LowerThirdSpec,
+    Speed,
+    TitleSpec,
+    TransitionSpec,
+)
 from secondunit.shotlist.office import NoticeSpec, ReviewSpec, ScheduleSpec
 from secondunit.shotlist.spec import (
     Amount,
     ByName,
+    File,
+    Instant,
     Label,
     Line,
+    Ratio,
+    Seconds,
+    ShotId,
+    ShotLabel,
     Spec,
     Text,
     fail,
-    label,
     without_notes,
 )
 
 VERSION = 1
 SEED_LIMIT = 4294967295
 MAX_REFERENCES = 3
-RATIO_WORDS = ("16:9", "9:16", "1:1", "4:3", "3:4", "21:9")
-SHOT_ID = re.compile(r"[^\W_][\w .'()#&+-]{0,63}")
 TAG = re.compile(r"[a-z][a-z0-9_]{2,15}")
-RATIO = r"[1-9][0-9]{0,4}:[1-9][0-9]{0,4}"
 
 # Keys that belong to the format and that this version cannot carry out yet, by model.
 LATER: dict[str, frozenset[str]] = {
     spec: frozenset(keys.split())
     for spec, keys in {
-        "ShotListSpec": "audio deliverables",
-        "ShotSpec": "last_frame restyle_first_frame performance takes handles chain chunk circled"
-        " speed dialogue",
+        "ShotSpec": "last_frame restyle_first_frame performance takes chain chunk circled",
         "ProfileSpec": "performance takes upscale",
-        "CutSpec": "order titles handles cards duration",
     }.items()
 }
-LATER_TRANSITIONS = frozenset({"dissolve", "fade", "wipe", "slide", "dip"})
-
-
-def _ratio(value: str) -> str:
-    if not re.fullmatch(RATIO, value):
-        raise fail(
-            "ratio",
-            f"{value[:40]!r} is not a ratio. Write one of {', '.join(RATIO_WORDS)},"
-            " or pixels such as 1280:720.",
-        )
-    return value
-
-
-def _shot_id(value: str) -> str:
-    value = unicodedata.normalize("NFC", value)
-    # marks over and under letters are no letters to `\w`, and Hindi or Thai cannot do without
-    bare = "".join(c for c in value if not unicodedata.category(c).startswith("M"))
-    if not SHOT_ID.fullmatch(bare) or value != value.strip() or len(value) > 64:
-        raise fail(
-            "shot_id",
-            f"{value[:70]!r} cannot be a shot's name. Begin with a letter or digit; use letters,"
-            " digits, spaces and _ - . # ' ( ) & +, at most 64 in all.",
-        )
-    return value
 
 
 def _tag(value: str) -> str:
@@ -91,27 +75,11 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-File = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-_RATIO_SCHEMA = {
-    "type": "string",
-    "pattern": f"^{RATIO}$",
-    "description": f"{', '.join(RATIO_WORDS)}, or pixels such as 1280:720",
-    "examples": [*RATIO_WORDS],
-}
-Ratio = Annotated[str, AfterValidator(_ratio), WithJsonSchema(_RATIO_SCHEMA)]
-ShotId = Annotated[str, AfterValidator(_shot_id)]
-ShotLabel = Annotated[
-    ShotId,
-    BeforeValidator(label),
-    WithJsonSchema({"type": ["string", "integer"], "description": "A shot's name"}),
-]
 VarValue = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
 ]
 TagName = Annotated[str, AfterValidator(_tag)]
 Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT)]
-Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-Instant = Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)]
 
 
 class ReferenceSpec(Spec):
@@ -202,6 +170,13 @@ class ShotSpec(Spec):
     model: Line | None = None
     moderation: Literal["auto", "low"] | None = None
     trim: TrimSpec | None = None
+    speed: Speed | None = None
+    handles: Handles | None = None
+    transition: TransitionSpec | None = None
+    sound: Level | None = None
+    title: TitleSpec | None = None
+    lower_third: LowerThirdSpec | None = None
+    dialogue: Dialogue | None = None
     omit: bool | None = None
     notes: Text | None = None
     tags: list[Label] | None = None
@@ -228,12 +203,6 @@ class ProfileSpec(Spec):
 
 
 Profiles = Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), ByName]
-
-
-class CutSpec(Spec):
-    """How the shots are joined."""
-
-    transition: Literal["cut"] = "cut"
 
 
 class BudgetSpec(Spec):
@@ -297,6 +266,8 @@ class ShotListSpec(Spec):
     quality: Line | None = None
     budget: BudgetSpec | None = None
     cut: CutSpec | None = None
+    audio: AudioSpec | None = None
+    deliverables: Deliverables | None = None
     schedule: ScheduleSpec | None = None
     review: ReviewSpec | None = None
     notify: Notices | None = None
