@@ -1,8 +1,10 @@
-"""Draws the pictures and plates of the lessons, with the renderer that the backlot uses."""
+"""Makes what the lessons need: pictures and plates by the backlot's renderer, and sounds."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import make_sounds
 
 from secondunit.backlot.animatic import Sketch, render_clip, render_still
 
@@ -26,7 +28,8 @@ PLATES = {
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Make all of them."""
+    make_sounds.main()
     for name, (prompt, seed) in PICTURES.items():
         render_still(Sketch("", prompt, seed, 1280, 720), _ready(name))
     for name, (prompt, seed, seconds) in PLATES.items():

@@ -38,7 +38,7 @@ from secondunit.cut import Profile, Trim, length, sample_at
 from secondunit.errors import CutError, DiskTrouble, Spoiled
 from secondunit.media import Facts, probe, verify
 from secondunit.splice import matches
-from secondunit.splice.conform import conform, fit
+from secondunit.splice.conform import conform, covering, fitted
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -150,13 +150,61 @@ def test_real_footage_keeps_its_quality(out: Path) -> None:
         assert likeness(before, after) > 38
 
 
+@pytest.mark.parametrize(("speed", "frames"), [("2", 24), ("1/2", 96), ("3/2", 32), ("24/25", 50)])
+def test_at_another_speed_frames_are_dropped_or_repeated(
+    tmp_path: Path, out: Path, speed: str, frames: int
+) -> None:
+    source = counting(tmp_path / "clip.mp4", frames=48)
+    pace = Fraction(speed)
+    assert conform(source, out, FILM, speed=pace).frames == frames
+    assert numbers(out) == [min(47, int((at + Fraction(1, 2)) * pace)) for at in range(frames)]
+
+
+def test_a_trim_at_another_speed_is_in_seconds_of_the_clip(tmp_path: Path, out: Path) -> None:
+    source = counting(tmp_path / "clip.mp4", frames=48)
+    conform(source, out, FILM, Trim(Fraction(1, 2), Fraction(1)), speed=Fraction(2))
+    assert numbers(out) == [13, 15, 17, 19, 21, 23]
+
+
+def test_copying_may_begin_where_it_was_asked_for(tmp_path: Path, out: Path) -> None:
+    source = counting(tmp_path / "clip.mp4", frames=60)
+    assert conform(source, out, FILM, opens=13).starts == (0, 13, 37)
+    assert conform(source, out, FILM).starts == (0, 24, 48)
+
+
 # Shape
+
+
+@given(st.integers(2, 4000), st.integers(2, 4000), st.integers(1, 2000), st.integers(1, 2000))
+def test_a_picture_that_covers_the_film_is_no_larger_than_it_has_to_be(
+    w: int, h: int, fw: int, fh: int
+) -> None:
+    film = Profile(2 * fw, 2 * fh, Fraction(24))
+    width, height = covering(w, h, film)
+    assert width >= film.width
+    assert height >= film.height
+    assert width == film.width or height == film.height
+    assert width % 2 == height % 2 == 0
+
+
+@pytest.mark.parametrize("size", ["240x180", "180x320", "320x90"])
+def test_cropped_pictures_fill_the_film_and_lose_their_edges_only(
+    tmp_path: Path, out: Path, size: str
+) -> None:
+    """A white cross in the middle stays there, and what is outside of it becomes no black bar."""
+    source = tmp_path / "clip.mp4"
+    cross = "lum='if(lt(abs(X-W/2),W/10)+lt(abs(Y-H/2),H/10),235,80)':cb=128:cr=128"
+    ffmpeg("-f", "lavfi", "-i", f"color=s={size}:r=24,geq={cross}", "-frames:v", 3, *CRISP, source)
+    assert matches(conform(source, out, FILM, fit="crop"), FILM)
+    luma = next(iter(lumas(out)))
+    assert luma[90, 160] > 200
+    assert luma.min() > 40
 
 
 @given(st.integers(2, 4000), st.integers(2, 4000), st.integers(1, 2000), st.integers(1, 2000))
 def test_a_picture_is_as_large_as_fits_and_never_larger(w: int, h: int, fw: int, fh: int) -> None:
     film = Profile(2 * fw, 2 * fh, Fraction(24))
-    width, height = fit(w, h, film)
+    width, height = fitted(w, h, film)
     assert 2 <= width <= film.width
     assert 2 <= height <= film.height
     assert width == film.width or height == film.height
@@ -429,7 +477,7 @@ def test_a_damaged_clip_leaves_what_was_there(tmp_path: Path, out: Path) -> None
 
 
 @pytest.mark.covers("S14")
-@pytest.mark.parametrize("way", ["a bit turned over", "cut short"])
+@pytest.mark.parametrize("way", ["bytes turned over", "cut short"])
 def test_a_write_that_lies_is_found_before_the_clip_has_its_name(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

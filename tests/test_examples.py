@@ -64,7 +64,31 @@ def test_a_lesson_makes_its_film(
     assert sum(shot["film_frames"] for shot in manifest["shots"]) == length
 
 
-def test_the_last_lesson_orders_from_runways_address(
+def test_the_lesson_on_the_cut_makes_the_film_that_its_call_sheet_tells(
+    environment: dict[str, str], prefect_api: str, tmp_path: Path
+) -> None:
+    """Transitions, card, words and sound: exactly as long as planned, and again for nothing."""
+    shots = LESSONS / "05_the_cut" / "shots.yaml"
+    sheet = secondunit(environment, "plan", shots, "--out", tmp_path, COLUMNS="200")
+    assert (
+        "film 8.7 s: 3 shots 7.2 s, 1 card 1.5 s, 3 fades, 1 dissolve, 1 wipe · sound: music"
+        in (sheet.stdout)
+    )
+    call = ("shoot", shots, "--out", tmp_path)
+    done = secondunit(environment, *call, PREFECT_API_URL=prefect_api)
+    assert done.returncode == 0, done.stdout + done.stderr
+    film = tmp_path / "films" / "shots.mp4"
+    assert frames(film) == (208, (1280, 720), "h264", 24)  # 8.7 s
+    with av.open(str(film)) as container:
+        sound = sum(frame.samples for frame in container.decode(audio=0))
+    assert abs(sound - 208 * 2000) <= 2000, "sound and picture end within a frame"
+    assert "TOM: One more night." in film.with_suffix(".srt").read_text("utf-8")
+    again = secondunit(environment, *call, PREFECT_API_URL=prefect_api)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "ordering" not in again.stdout
+
+
+def test_the_lesson_on_runway_orders_from_its_address(
     environment: dict[str, str], prefect_api: str, tmp_path: Path
 ) -> None:
     """Lesson 4 speaks to a gateway with a key and a cap; here to one on this machine."""

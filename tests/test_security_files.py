@@ -73,7 +73,7 @@ def test_not_even_a_root_of_everything_lets_a_device_or_a_text_leave(
 def test_a_sparse_file_of_forty_gigabytes_is_refused_by_its_size(project: Path) -> None:
     with (project / "huge.mp4").open("wb") as file:
         file.truncate(40 << 30)
-    assert refused(project, "huge.mp4", "footage").startswith("huge.mp4 has 40960 MB; 200 MB can")
+    assert refused(project, "huge.mp4", "footage").startswith("huge.mp4 has 40960 MB; 200 MB are")
 
 
 @pytest.mark.covers("S7")

@@ -31,12 +31,14 @@ from footage import (
     spelt,
     tone,
 )
+from splicing import joined
 
 from secondunit.cut import Placed, Profile, Trim, sample_at
 from secondunit.errors import CutError, DiskTrouble, Spoiled
 from secondunit.media import Facts, probe, verify
 from secondunit.media.h264 import open_stream
-from secondunit.splice import Segment, matches, splice
+from secondunit.splice import Segment, matches
+from secondunit.splice.chapters import About
 from secondunit.splice.conform import conform
 
 FILM = Profile(320, 180, Fraction(24))
@@ -79,7 +81,7 @@ def packets(film: Path) -> list[av.Packet]:
 def test_the_film_is_its_clips_frame_for_frame(reel: dict[str, Path], tmp_path: Path) -> None:
     """Whoever encoded them; ffmpeg's own program, in its strictest mode, finds every frame."""
     out = tmp_path / "film.mp4"
-    film = splice([segment(path) for path in reel.values()], FILM, out)
+    film = joined([segment(path) for path in reel.values()], FILM, out)
     frames = [digest for path in reel.values() for digest in digests(path)]
     assert digests(out) == frames
     assert film.frames == len(frames)
@@ -100,7 +102,7 @@ def test_clips_may_return_in_any_order(
     reel: dict[str, Path], tmp_path: Path, order: tuple[str, ...]
 ) -> None:
     out = tmp_path / "film.mp4"
-    splice([segment(reel[name]) for name in order], FILM, out)
+    joined([segment(reel[name]) for name in order], FILM, out)
     assert digests(out) == [digest for name in order for digest in digests(reel[name])]
 
 
@@ -108,7 +110,7 @@ def test_any_point_of_a_mixed_film_can_be_sought(reel: dict[str, Path], tmp_path
     """Backwards too, where a decoder still has the wrong clip's headers in mind."""
     out = tmp_path / "film.mp4"
     order = ["plain", "openh264", "many-b", "baseline", "plain"]
-    film = splice([segment(reel[name]) for name in order], FILM, out)
+    film = joined([segment(reel[name]) for name in order], FILM, out)
     want = numbers(out)
     with av.open(str(out)) as clip:
         stream = clip.streams.video[0]
@@ -124,7 +126,7 @@ def test_any_point_of_a_mixed_film_can_be_sought(reel: dict[str, Path], tmp_path
 
 def test_pictures_are_copied_never_encoded(reel: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "film.mp4"
-    splice([segment(reel["plain"]), segment(reel["plain"])], FILM, out)
+    joined([segment(reel["plain"]), segment(reel["plain"])], FILM, out)
     source = [bytes(packet) for packet in packets(reel["plain"])]
     assert [bytes(packet) for packet in packets(out)] == source * 2
 
@@ -133,7 +135,7 @@ def test_times_are_whole_frames_and_decoding_order_never_falls_back(
     reel: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "film.mp4"
-    splice([segment(path) for path in reel.values()], FILM, out)
+    joined([segment(path) for path in reel.values()], FILM, out)
     found = packets(out)
     tick = 1 / (24 * found[0].time_base)
     assert tick.denominator == 1
@@ -148,7 +150,7 @@ def test_a_film_of_any_rate_is_exact(tmp_path: Path, fps: str) -> None:
     profile = Profile(320, 180, Fraction(fps))
     one = counting(tmp_path / "one.mp4", fps=fps, frames=31, sound=tone(seconds=2))
     two = counting(tmp_path / "two.mkv", fps=fps, frames=17)
-    splice([segment(one), segment(two), segment(one)], profile, tmp_path / "film.mp4")
+    joined([segment(one), segment(two), segment(one)], profile, tmp_path / "film.mp4")
     facts, _ = verify(tmp_path / "film.mp4")
     assert (facts.fps, facts.frames, facts.variable) == (Fraction(fps), 79, False)
     assert numbers(tmp_path / "film.mp4") == [*range(31), *range(17), *range(31)]
@@ -160,7 +162,7 @@ def test_conformed_and_untouched_clips_join(tmp_path: Path) -> None:
     ours = tmp_path / "ours.mp4"
     conform(BIKES, ours, profile, Trim(end=Fraction(1)))
     out = tmp_path / "film.mp4"
-    film = splice([segment(BUNNY), segment(ours), segment(BUNNY)], profile, out)
+    film = joined([segment(BUNNY), segment(ours), segment(BUNNY)], profile, out)
     assert film.frames == 132 + 25 + 132
     assert digests(out) == digests(BUNNY) + digests(ours) + digests(BUNNY)
 
@@ -168,7 +170,7 @@ def test_conformed_and_untouched_clips_join(tmp_path: Path) -> None:
 def test_one_frame_is_enough_for_a_segment(tmp_path: Path, reel: dict[str, Path]) -> None:
     one = tmp_path / "one.mp4"
     conform(reel["plain"], one, FILM, Trim(end=Fraction(1, 24)))
-    film = splice([segment(one)] * 3, FILM, tmp_path / "film.mp4")
+    film = joined([segment(one)] * 3, FILM, tmp_path / "film.mp4")
     assert film.frames == 3
     assert numbers(tmp_path / "film.mp4") == [0, 0, 0]
 
@@ -177,9 +179,9 @@ def test_colour_tags_are_kept_only_where_all_agree(tmp_path: Path) -> None:
     tagged = counting(tmp_path / "tagged.mp4")
     plain = counting(tmp_path / "plain.mp4", filters="setparams=colorspace=unknown:range=unknown")
     out = tmp_path / "film.mp4"
-    splice([segment(tagged), segment(tagged)], FILM, out)
+    joined([segment(tagged), segment(tagged)], FILM, out)
     assert b"colrnclx" in out.read_bytes()
-    splice([segment(tagged), segment(plain)], FILM, out)
+    joined([segment(tagged), segment(plain)], FILM, out)
     assert b"colrnclx" not in out.read_bytes()
 
 
@@ -211,7 +213,7 @@ def test_what_differs_in_one_thing_must_be_conformed(
     stranger = replace(facts, **change)
     assert not matches(stranger, FILM)
     with pytest.raises(CutError, match=r"Shot sh010 .* Conform it first"):
-        splice([Segment("sh010", reel["plain"], stranger)], FILM, tmp_path / "film.mp4")
+        joined([Segment("sh010", reel["plain"], stranger)], FILM, tmp_path / "film.mp4")
 
 
 @pytest.mark.parametrize("way", ["hidden frames", "open groups", "other codec", "odd lengths"])
@@ -239,7 +241,7 @@ def test_silence_stands_where_a_clip_has_no_sound(tmp_path: Path) -> None:
     low = counting(tmp_path / "low.mp4", frames=24, sound=tone(300))
     mute = counting(tmp_path / "mute.mp4", frames=24)
     high = counting(tmp_path / "high.mp4", frames=24, sound=tone(900, rate=22050, layout="mono"))
-    film = splice([segment(low), segment(mute), segment(high)], FILM, tmp_path / "film.mp4")
+    film = joined([segment(low), segment(mute), segment(high)], FILM, tmp_path / "film.mp4")
     assert film.sound
     heard = samples(tmp_path / "film.mp4")
     assert abs(pitch(heard[4800:43200]) - 300) <= 2
@@ -252,7 +254,7 @@ def test_a_silent_film_has_a_track_only_if_the_profile_asks(
     reel: dict[str, Path], tmp_path: Path, wanted: bool, streams: int
 ) -> None:
     out = tmp_path / "film.mp4"
-    film = splice([segment(reel["plain"])], replace(FILM, sound=wanted), out)
+    film = joined([segment(reel["plain"])], replace(FILM, sound=wanted), out)
     with av.open(str(out)) as clip:
         assert len(clip.streams) == streams
     assert film.sound is wanted
@@ -264,7 +266,7 @@ def test_joined_tones_are_not_torn(tmp_path: Path) -> None:
     12 Hz fit exactly into a clip's second, so that the film's tone is one unbroken wave.
     """
     clip = counting(tmp_path / "clip.mp4", frames=24, sound=tone(480, 1))
-    splice([segment(clip)] * 6, FILM, tmp_path / "film.mp4")
+    joined([segment(clip)] * 6, FILM, tmp_path / "film.mp4")
     heard = samples(tmp_path / "film.mp4")[:, 0]
     for join in range(1, 6):
         around = heard[join * 48000 - 480 : join * 48000 + 480]
@@ -290,7 +292,7 @@ def test_after_twenty_joins_sound_and_picture_are_together(tmp_path: Path, fps: 
     ffmpeg("-f", "lavfi", "-i", flash, "-f", "lavfi", "-i", click, "-frames:v", 40, *X264, clap)
     parts = [segment(noisy), segment(mute)] * 10 + [segment(clap)]
     out = tmp_path / "film.mp4"
-    film = splice(parts, profile, out)
+    film = joined(parts, profile, out)
     frame = film.placed[-1].start + 20
     lit = [at for at, (_, mean) in enumerate(_means(out)) if mean > 200]
     assert lit == [frame]
@@ -311,7 +313,7 @@ def _means(film: Path) -> list[tuple[int, float]]:
 def test_the_film_describes_itself(reel: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "film.mp4"
     parts = [segment(reel["plain"], "sh010"), segment(reel["no-b"], "Shot 2")]
-    film = splice(parts, FILM, out, title="Der Leuchtturm · 灯台")
+    film = joined(parts, FILM, out, about=About("Der Leuchtturm · 灯台"))
     assert film.placed == (Placed("sh010", 0, 20), Placed("Shot 2", 20, 22))
     assert film.path == out
     assert film.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
@@ -326,8 +328,8 @@ def test_the_film_describes_itself(reel: dict[str, Path], tmp_path: Path) -> Non
 def test_the_same_clips_make_the_same_bytes(reel: dict[str, Path], tmp_path: Path) -> None:
     parts = [segment(reel["plain"]), segment(reel["openh264"])]
     sound = replace(FILM, sound=True)
-    one = splice(parts, sound, tmp_path / "one.mp4")
-    two = splice(parts, sound, tmp_path / "two.mp4")
+    one = joined(parts, sound, tmp_path / "one.mp4")
+    two = joined(parts, sound, tmp_path / "two.mp4")
     assert one.sha256 == two.sha256
 
 
@@ -336,7 +338,7 @@ def test_a_long_film_needs_no_more_files_or_memory(reel: dict[str, Path], tmp_pa
     peaks = {}
     for clips in (5, 60):
         tracemalloc.start()
-        splice([segment(reel["plain"])] * clips, FILM, tmp_path / "film.mp4")
+        joined([segment(reel["plain"])] * clips, FILM, tmp_path / "film.mp4")
         peaks[clips] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[60] < peaks[5] + 200_000
@@ -358,7 +360,7 @@ def test_a_long_film_needs_no_more_files_or_memory(reel: dict[str, Path], tmp_pa
 
 def test_no_clips_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(CutError, match="no clips to splice"):
-        splice([], FILM, tmp_path / "film.mp4")
+        joined([], FILM, tmp_path / "film.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -379,7 +381,7 @@ def test_a_clip_that_changed_since_it_was_checked_leaves_the_old_film(
     else:
         part = replace(part, facts=replace(part.facts, frames=19 if fault == "shorter" else 21))
     with pytest.raises((CutError, Spoiled)) as caught:
-        splice([segment(reel["no-b"]), part], FILM, out)
+        joined([segment(reel["no-b"]), part], FILM, out)
     assert str(clip) in str(caught.value)
     assert out.read_bytes() == b"the old film"
     assert list(tmp_path.glob(".part-*")) == []
@@ -396,7 +398,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_film(tmp_path: Path, siz
         out = disk / "film.mp4"
         out.write_bytes(b"the old film")
         with pytest.raises(DiskTrouble, match=r"film.mp4 could not be written: the disk is full"):
-            splice(parts, replace(FILM, sound=True), out)
+            joined(parts, replace(FILM, sound=True), out)
         assert out.read_bytes() == b"the old film"
         assert [path.name for path in disk.iterdir()] == ["film.mp4"]
 
@@ -406,7 +408,7 @@ def test_a_folder_that_cannot_be_made_is_disk_trouble(
 ) -> None:
     (tmp_path / "films").write_text("a file")
     with pytest.raises(DiskTrouble, match="a file stands where a folder should be"):
-        splice([segment(reel["plain"])], FILM, tmp_path / "films" / "film.mp4")
+        joined([segment(reel["plain"])], FILM, tmp_path / "films" / "film.mp4")
 
 
 @pytest.mark.covers("A12")
@@ -447,7 +449,7 @@ def test_the_film_reaches_the_disk_before_its_name(
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(Path, "replace", watched_rename)
     out = tmp_path / "films" / "film.mp4"
-    splice([segment(reel["plain"])], FILM, out)
+    joined([segment(reel["plain"])], FILM, out)
     assert done == ["sync .part", "rename", "sync films"]
 
 
@@ -471,7 +473,7 @@ def test_a_write_that_lies_is_found_before_the_film_has_its_name(
 
     monkeypatch.setattr(room, "_write", lying)
     with pytest.raises(CutError, match="not what was written"):
-        splice([segment(reel["plain"])], FILM, out)
+        joined([segment(reel["plain"])], FILM, out)
     assert out.read_bytes() == b"the old film"
 
 
@@ -492,7 +494,7 @@ def test_our_encoders_clips_need_no_headers_in_band(tmp_path: Path) -> None:
             clip.mux(stream.encode(None))
         parts.append(segment(path))
     out = tmp_path / "film.mp4"
-    splice(parts, FILM, out)
+    joined(parts, FILM, out)
     source = [bytes(packet) for part in parts for packet in packets(part.path)]
     assert [bytes(packet) for packet in packets(out)] == source
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -12,10 +13,11 @@ import threading
 import time
 import tracemalloc
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from footage import BIKES, CARPHONE, counting, ffmpeg, flipped, numbers, small_disk, tone
+from footage import BIKES, BUNNY, CARPHONE, counting, ffmpeg, flipped, numbers, small_disk, tone
 from reel import picture, reel
 from strict import Life, Reply, listening
 from test_take import HEAD, ONE, Production
@@ -288,6 +290,32 @@ def test_a_damaged_take_is_neither_called_cached_nor_replaced_in_silence(
     assert len(strict.orders) == 1
 
 
+@pytest.mark.covers("D14")
+@pytest.mark.parametrize("use", ["{clip: bad.mp4}", "{prompt: Make it night., source: bad.mp4}"])
+def test_damaged_footage_of_the_authors_own_stops_orders_before_the_first(
+    at: Production, strict: Strict, use: str
+) -> None:
+    """It opens, and only decoding all of it tells; what was on order is brought home all the same."""
+    data = bytearray(BUNNY.read_bytes())
+    late = data.index(b"mdat") + len(data) // 2
+    data[late : late + 20_000] = bytes(byte ^ 0x55 for byte in data[late : late + 20_000])
+    (at.folder / "bad.mp4").write_bytes(data)
+    plan = at.plan(f"{ONE}  two: {use}\n")
+
+    async def work(unit: Unit) -> list[object]:
+        making = production.Production(plan, unit, at.project, unit.ledger, at.seen)  # type: ignore[arg-type]  # stages are text here
+        try:
+            rolls = (making.roll(step) for step in plan.steps)
+            return await asyncio.gather(*rolls, return_exceptions=True)
+        finally:
+            making.close()
+
+    came = at.run(plan, work)
+    assert strict.orders == []
+    assert "one was not ordered: " in str(came[0])
+    assert all("bad.mp4 is not a playable video: it is damaged" in str(error) for error in came)
+
+
 def rolled(at: Production, plan: Plan) -> list[bool]:
     """Take every step of a plan as a film's making does; say which were in the store."""
 
@@ -343,6 +371,7 @@ class Cutting:
 
         async def work(unit: Unit) -> None:
             making = production.Production(plan, unit, self.project, unit.ledger, self.at.seen)  # type: ignore[arg-type]  # stages are text here
+            making.made_at = datetime(2026, 11, 21, tzinfo=UTC)
             try:
                 for step in plan.steps:
                     await making.roll(step)
@@ -454,8 +483,8 @@ def test_a_worker_killed_half_way_leaves_the_old_film_and_the_next_run_makes_the
     plan = cutting.plan({"one": "fits.mp4", "two": "long.mp4"})
 
     def kill(making: production.Production) -> None:
-        assert making._pool is not None
-        workers = list(making._pool._processes)
+        assert making._workers._pool is not None
+        workers = list(making._workers._pool._processes)
         threading.Thread(target=_kill_once_writing, args=(workers, cutting.project)).start()
 
     with pytest.raises(CutError, match="worker process was killed"):

@@ -20,6 +20,7 @@ Stage = Literal[
     "fetching",
     "retrying",
     "conforming",
+    "encoding",
     "done",
     "failed",
     "held",

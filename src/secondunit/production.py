@@ -8,40 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from secondunit import __version__, keys, media, orphans
-from secondunit.cut import Trim
-from secondunit.durable import beside, disk_trouble, make_folder
+from secondunit import __version__, keys, media
+from secondunit.cuttingroom import CuttingRoom, check_unchanged
+from secondunit.durable import beside
 from secondunit.errors import Bug, CutError, SecondUnitError
-from secondunit.splice import Film, Segment, matches, splice
-from secondunit.splice.conform import conform
+from secondunit.splice.chapters import About
+from secondunit.splice.mix import Source
 from secondunit.store import digest
+from secondunit.workers import Workers, is_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
     from secondunit.crew import Project
-    from secondunit.cut import Placed, Profile
     from secondunit.ledger import Ledger
     from secondunit.media import Facts
     from secondunit.notices import Notices
     from secondunit.plan import CutEntry, Plan, Step
+    from secondunit.plan.assets import Asset
     from secondunit.ports import Watcher
     from secondunit.reviews import Approvals, Review
+    from secondunit.splice import Film
     from secondunit.store import Store, Take
     from secondunit.take import Unit
 
 MANIFEST_SCHEMA = 1
 FILM = "film"  # stands for the film among the keys of failures
 THE_FILM = "The film"  # is called so where shots are called by their ids
-WORKERS = 2  # conforming is bound by processors; more only take memory
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Production:
         self.clips: dict[str, Clip] = {}
         self.failures: dict[str, SecondUnitError] = {}
         self.film: Film | None = None
+        self.made_at: datetime | None = None
+        """When the film says that it was made; None: as it is joined."""
         self.published = ""
         """What to tell about the film's copy in the shared place, if anything."""
         self.notices: Notices | None = None
@@ -83,13 +85,15 @@ class Production:
         self.approvals = approvals
         self.waiting: Review | None = None
         """What has to be judged before this film goes on."""
-        self._pool: ProcessPoolExecutor | None = None
-        self._segments: dict[tuple[str, Trim], Segment] = {}
+        self._workers = Workers()
+        own = [step.own for step in plan.steps if step.own]
+        self._footage = [a for a in (*own, *plan.leaving) if a.kind == "footage"]
+        self._decoded: dict[Path, Future[tuple[Facts, tuple[str, ...]]]] = {}
+        self._room = CuttingRoom(plan, project.conformed, self._workers, watcher)
 
     def close(self) -> None:
         """End the worker processes."""
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -101,18 +105,21 @@ class Production:
                 return False
             if self.approvals:
                 await asyncio.to_thread(self.approvals.see, step)
+            if not self.unit.store.has(step.key):
+                await self._see_footage()
             cached = await self._shot(step)
         self.failures.pop(step.key, None)
         return cached
 
     def fits(self, entry: CutEntry) -> bool:
         """Say whether the clip of a place in the film can be used untouched."""
-        return entry.trim == Trim() and matches(self.clips[entry.key].facts, self.plan.profile)
+        return self._room.fits(entry, self.clips[entry.key].facts)
 
     async def prepare(self, entry: CutEntry) -> bool:
         """Conform the clip of a place in the film; say whether there was anything to do."""
         with self._noted(entry.key, entry.shot):
-            return await self._conformed(entry)
+            clip = self.clips[entry.key]
+            return await self._room.prepare(entry, Source(clip.path, clip.facts, clip.sha256))
 
     async def join(self) -> Film:
         """Join the film and write its manifest; both appear whole or not at all."""
@@ -136,14 +143,15 @@ class Production:
 
     async def _joined(self) -> Film:
         out = self.project.films / f"{self.plan.film_name}.mp4"
-        segments = [self._segment(entry) for entry in self.plan.cut]
-        film = await asyncio.to_thread(
-            splice, segments, self.plan.profile, out, title=self.plan.title
-        )
+        papers = self._papers()
+        key = _key(papers)
+        about = About(self.plan.title, self.made_at or datetime.now(UTC), self.plan.key, key)
+        film = await self._room.join(out, about)
+        captions = [path.name for path in await self._room.caption(out)]
         manifest = out.with_suffix(".manifest.json")
         with beside(manifest) as part:
-            text = json.dumps(self.manifest(film), indent=2, ensure_ascii=False)
-            part.write_text(text + "\n", "utf-8")
+            told = {**_manifest(papers, key, film), "captions": captions}
+            part.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
         self.published = await asyncio.to_thread(self.unit.store.publish, out, manifest)
         if self.published:
             self.watcher.saw(THE_FILM, "done", self.published)
@@ -158,11 +166,30 @@ class Production:
     async def _own(self, step: Step) -> Clip:
         if step.own is None:
             raise CutError(f"{step.shot} has no clip of its own.")
-        facts, warnings = await self._worker(media.verify, step.own.path)
-        await asyncio.to_thread(_check_unchanged, step.own.path, step.own.sha256)
+        facts, warnings = await self._verified(step.own)
+        await asyncio.to_thread(check_unchanged, step.own.path, step.own.sha256)
         for warning in warnings:
             self.watcher.saw(step.shot, "done", warning)
         return Clip(step.own.path, step.own.sha256, facts)
+
+    async def _see_footage(self) -> None:
+        """Have all of the author's own footage decoded before anything is ordered.
+
+        What is damaged stops the orders; what is on order goes on, and what is there is used.
+        """
+        for asset in self._footage:
+            try:
+                await self._verified(asset)
+            except SecondUnitError as error:
+                self.unit.halt(error)
+
+    async def _verified(self, asset: Asset) -> tuple[Facts, tuple[str, ...]]:
+        """Decode a file strictly, once for all who ask. Raises Spoiled, CutError."""
+        known = self._decoded.get(asset.path)
+        if known is None or is_lost(known):
+            self._decoded[asset.path] = known = self._workers.begin(media.verify, asset.path)
+        # whoever stops waiting must not stop it for the others
+        return await asyncio.shield(self._workers.done(known))
 
     async def _shot(self, step: Step) -> bool:
         take = await self.unit.shoot(step)
@@ -185,69 +212,27 @@ class Production:
             )
             self.watcher.saw(step.shot, "done", said)
 
-    async def _conformed(self, entry: CutEntry) -> bool:
-        clip = self.clips[entry.key]
-        if self.fits(entry):
-            self._segments[entry.key, entry.trim] = Segment(entry.shot, clip.path, clip.facts)
-            return False
-        name = keys.key("conform", [clip.sha256, str(self.plan.profile), str(entry.trim)])
-        out = self.project.conformed / f"{name}.mp4"
-        if not await asyncio.to_thread(_is_conformed, out):
-            self.watcher.saw(entry.shot, "conforming", "")
-            with disk_trouble(out):
-                make_folder(out.parent, private=True)
-            await self._worker(_conform, clip.path, clip.sha256, out, self.plan.profile, entry.trim)
-        facts = await asyncio.to_thread(media.probe, out, least=1)
-        self._segments[entry.key, entry.trim] = Segment(entry.shot, out, facts)
-        self.watcher.saw(entry.shot, "done", "conformed")
-        return True
-
-    def _segment(self, entry: CutEntry) -> Segment:
-        segment = self._segments.get((entry.key, entry.trim))
-        if segment is None:
-            raise CutError(f"The film needs {entry.shot}, which did not come back.")
-        return replace(segment, shot=entry.shot)
-
-    async def _worker(self, function: Any, *arguments: Any) -> Any:
-        """Run something heavy in a worker process."""
-        pool = self._pool = self._pool or ProcessPoolExecutor(
-            WORKERS, mp_context=get_context("spawn"), initializer=orphans.follow_parent
-        )
-        try:
-            return await asyncio.wrap_future(pool.submit(function, *arguments))
-        except BrokenProcessPool:
-            if self._pool is pool:
-                self._pool = None
-            raise CutError(
-                "A worker process was killed while it handled a clip, perhaps for lack of memory."
-                " Run again; nothing that was paid for is lost."
-            ) from None
-
-    def manifest(self, film: Film) -> dict[str, Any]:
-        """Return what the film is made of, as JSON-like data."""
-        placed = {p.shot: p for p in film.placed}
+    def _papers(self) -> dict[str, Any]:
+        """Return what the film is made of, as JSON-like data: all of the manifest that names it."""
+        cut = self._room.cut()
         return {
             "schema": MANIFEST_SCHEMA,
             "made_by": f"secondunit {__version__}",
             "title": self.plan.title,
             "shot_list": self.plan.file,
             "plan": self.plan.key,
-            "film": {
-                "path": film.path.name, "sha256": film.sha256, "size": film.size,
-                "width": film.width, "height": film.height, "fps": str(film.fps),
-                "frames": film.frames, "duration": float(film.seconds), "audio": film.sound,
-            },
             "reviews": self.approvals.told() if self.approvals else [],
-            "shots": [self._shot_entry(entry, placed[entry.shot]) for entry in self.plan.cut],
-        }  # fmt: skip
+            "transitions": self._room.joins(cut),
+            "shots": [
+                self._shot_entry(entry) | self._room.told(entry, cut) for entry in self.plan.cut
+            ],
+        }
 
-    def _shot_entry(self, entry: CutEntry, place: Placed) -> dict[str, Any]:
+    def _shot_entry(self, entry: CutEntry) -> dict[str, Any]:
         step, clip = self.plan.step(entry.key), self.clips[entry.key]
         slate = clip.slate or {}
         request = step.request
         inputs = [i.described for i in request.inputs()] if request else []
-        fps = self.plan.profile.fps
-        begin = float(entry.trim.start)
         return {
             "shot": entry.shot, "key": entry.key, "gateway": self.plan.gateway if request else None,
             "model": request.model if request else None,
@@ -259,45 +244,38 @@ class Production:
             "credits_charged": slate.get("credits_charged", 0),
             "attempts": len(self.ledger.of(entry.key)), "cached": clip.cached,
             "clip": str(clip.path), "clip_sha256": clip.sha256,
-            "in": begin, "out": begin + float(place.frames / fps),
-            "film_start": place.start, "film_frames": place.frames,
         }  # fmt: skip
+
+
+def _key(papers: Mapping[str, Any]) -> str:
+    """Name what a manifest says of a film, wherever it lies and however often it was joined."""
+    passing = {"clip", "cached", "attempts"}
+    shots = [
+        {name: value for name, value in shot.items() if name not in passing}
+        for shot in papers["shots"]
+    ]
+    return keys.key("manifest", {**papers, "shots": shots, "shot_list": ""})
+
+
+def _manifest(papers: Mapping[str, Any], key: str, film: Film) -> dict[str, Any]:
+    """Return the manifest; `key` is what the film itself says of it."""
+    head = {name: papers[name] for name in ("schema", "made_by", "title", "shot_list", "plan")}
+    made = {
+        "key": key,
+        "film": {
+            "path": film.path.name, "sha256": film.sha256, "size": film.size,
+            "width": film.width, "height": film.height, "fps": str(film.fps),
+            "frames": film.frames, "duration": float(film.seconds), "audio": film.sound,
+        },
+        "deliverables": [],
+    }  # fmt: skip
+    return {**head, **made, **papers}
 
 
 def _clip(take: Take, step: Step, known: bool) -> Clip:
     if step.kind == "still":
         return Clip(take.path, take.sha256, None, take.slate, known)  # type: ignore[arg-type]  # a still has no clip facts
     return Clip(take.path, take.sha256, media.probe(take.path), take.slate, known)
-
-
-def _conform(path: Path, sha256: str, out: Path, profile: Profile, trim: Trim) -> None:
-    """Conform a clip, and write down what was made; without that note it is not used."""
-    conform(path, out, profile, trim)
-    _check_unchanged(path, sha256)
-    with beside(_note(out)) as part:
-        part.write_text(digest(out))
-
-
-def _is_conformed(out: Path) -> bool:
-    try:
-        return _note(out).read_text("ascii") == digest(out)
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _note(out: Path) -> Path:
-    return out.with_suffix(".sha256")
-
-
-def _check_unchanged(path: Path, sha256: str) -> None:
-    """Raise CutError when a clip is not, or no longer, the one that the plan names."""
-    with disk_trouble(path):
-        same = digest(path) == sha256
-    if not same:
-        raise CutError(
-            f"{path} was changed while the film was being made. Run the same command again; nothing"
-            " that was paid for is lost."
-        )
 
 
 def publish(plan: Plan, project: Project, store: Store) -> str:

@@ -129,7 +129,7 @@ def _see_who_agrees(opened: Books) -> None:
     """Make sure, before the gateway is asked anything, that somebody can agree. Raises UsageError."""
     plan = opened.plan
     if opened.call.yes:
-        standby.see_cap(opened)
+        standby.see_cap(opened, "--yes needs a cap: add --budget")
     elif not plan.free and opened.sheet.to_shoot and not sys.stdin.isatty():
         raise UsageError(
             f"{plan.gateway} costs money and nobody is here to be asked. Add --yes and a cap"
@@ -256,6 +256,9 @@ def _tell_end(opened: Books, code: int, production: Production | None) -> None:
     unsure = _in_doubt(opened)
     doubt = f", {unsure} of them on orders in doubt" if unsure else ""
     say(f"Spent {spent} credits (${dollars(spent)}){doubt}{saved}.")
+    if code == EXIT_FILM and plan.deliverables:
+        names = ", ".join(wanted.name for wanted in plan.deliverables)
+        say(f"To make of it, at no cost: {names}. Then: secondunit deliver {plan.file}")
     if missing:
         say(
             f"The account went down by {missing} credits (${dollars(missing)}) more than these orders"

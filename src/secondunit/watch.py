@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STYLES = {
     "done": "green", "cached": "green", "failed": "red", "held": "yellow", "in doubt": "bold red",
     "rolling": "cyan", "fetching": "cyan", "ordering": "yellow", "retrying": "yellow",
-    "throttled": "yellow", "waiting": "dim", "conforming": "cyan",
+    "throttled": "yellow", "waiting": "dim", "conforming": "cyan", "encoding": "cyan",
 }  # fmt: skip
 
 
@@ -113,16 +113,18 @@ class LiveTable:
 
 
 @contextmanager
-def watching(plan: Plan, console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
-    """Show a run on `console`: live where it is a terminal, line by line where it is not."""
-    if quiet or not console.is_terminal:
+def watching(
+    plan: Plan, console: Console, *, quiet: bool = False, live: bool = True
+) -> Iterator[Watcher]:
+    """Show a run on `console`: `live` where it is a terminal, line by line where it is not."""
+    if quiet or not (live and console.is_terminal):
         yield Silent() if quiet else Lines(console)
         return
     from rich.live import Live
 
-    live = LiveTable(plan)
-    with Live(live, console=console, refresh_per_second=4, redirect_stderr=False):
-        yield live
+    table = LiveTable(plan)
+    with Live(table, console=console, refresh_per_second=4, redirect_stderr=False):
+        yield table
 
 
 class Silent:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from secondunit.cut import nearest
@@ -12,24 +14,36 @@ from secondunit.media.avc import fingerprint, opens_on_idr
 from secondunit.media.sniff import CALLED, cut_short, sniff_file, spoiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from secondunit.media.sniff import Kind
+
 MAX_PIXELS = 40_000_000
 """Larger pictures and frames are refused before they are decoded; 8K video has 33 million."""
 
-_DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska"}
+_DEMUXERS: Mapping[Kind, str] = MappingProxyType(
+    {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska"}
+)
+_SOUND_DEMUXERS: Mapping[Kind, str] = MappingProxyType(
+    {**_DEMUXERS, "wav": "wav", "flac": "flac", "mp3": "mp3", "ogg": "ogg", "aiff": "aiff"}
+)
 _CAREFUL = {
     "protocol_whitelist": "file",
-    "format_whitelist": "mov,matroska",
+    "format_whitelist": "mov,matroska,wav,flac,mp3,ogg,aiff",
     "enable_drefs": "0",  # an MP4 may name other files that hold its samples
     # ffmpeg would decode a frame to guess what our first one will tell: a tenth of a second a minute
     "skip_frame": "all",
 }
+_HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+
+SOUND_FILE = "sound file"
+"""What messages call a file that is opened for its sound."""
+
 _JITTER = Fraction(1, 900)  # seconds
 _RATES = {Fraction(n) for n in (24, 25, 30, 48, 50, 60)} | {
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)
@@ -46,8 +60,9 @@ class Facts:
     is how long they are shown, `start` when the first appears on the file's own clock. Colour
     words are ffmpeg's, empty where the file says nothing. `headers` is a fingerprint of the H.264
     parameters, empty where the packets cannot be joined to others as they are; `reorder` is how
-    many frames decoding runs ahead of display. `size` is in bytes, `sample_rate` in samples a
-    second.
+    many frames decoding runs ahead of display. Packets may be copied from the frames `starts` on,
+    which need nothing before them, up to the frames `ends`, which nothing before them needs. `size`
+    is in bytes, `sample_rate` in samples a second.
     """
 
     container: str
@@ -73,10 +88,17 @@ class Facts:
     alpha: bool
     headers: str
     reorder: int
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
     sound: bool
     sample_rate: int
     channels: int
     size: int
+
+    @property
+    def hdr(self) -> str:
+        """What a film in bt709 cannot show: `PQ` or `HLG`; nothing where it can."""
+        return _HDR.get(self.transfer, "")
 
 
 @contextmanager
@@ -86,18 +108,32 @@ def opened(path: Path) -> Iterator[InputContainer]:
     A text that names other files (DASH, HLS, concat, SDP) never reaches ffmpeg, so nothing is
     fetched in its name; nor is a file that an MP4 says its samples lie in. Raises Spoiled.
     """
+    with _vetted(path, _DEMUXERS, "video") as clip:
+        yield clip
+
+
+@contextmanager
+def opened_sound(path: Path) -> Iterator[InputContainer]:
+    """Open a sound file, or a clip for the sake of its sound, as carefully as `opened`."""
+    with _vetted(path, _SOUND_DEMUXERS, SOUND_FILE) as clip:
+        yield clip
+
+
+@contextmanager
+def _vetted(path: Path, demuxers: Mapping[Kind, str], thing: str) -> Iterator[InputContainer]:
     import av
 
-    kind = sniff_file(path)
-    if kind not in _DEMUXERS:
-        raise spoiled(path, f"it is {CALLED[kind]}")
+    kind = sniff_file(path, thing)
+    if kind not in demuxers:
+        raise spoiled(path, f"it is {CALLED[kind]}", thing)
     if cut_short(path, kind):
-        raise spoiled(path, "it is cut short: it ends before the last part that it announces")
-    with reading(path):
+        reason = "it is cut short: it ends before the last part that it announces"
+        raise spoiled(path, reason, thing)
+    with reading(path, thing):
         clip = av.open(
             f"file:{path}",
             "r",
-            format=_DEMUXERS[kind],
+            format=demuxers[kind],
             options=_CAREFUL,
             metadata_errors="replace",
         )
@@ -106,7 +142,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, thing: str = "video") -> Iterator[None]:
     """Turn whatever ffmpeg raises while a clip is read into Spoiled."""
     import av
 
@@ -114,7 +150,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (av.FFmpegError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "no reason given"
-        raise spoiled(path, f"it is damaged or cut short ({reason})") from error
+        raise spoiled(path, f"it is damaged or cut short ({reason})", thing) from error
 
 
 def picture_stream(clip: InputContainer, path: Path) -> VideoStream:
@@ -147,6 +183,9 @@ def probe(path: Path, *, least: int = 2) -> Facts:
             scan = _scan(clip, stream)
         if scan.frame is None:
             raise spoiled(path, "not one frame can be decoded")
+        if scan.timeless:
+            reason = f"{scan.timeless} of its frames do not say when they are shown"
+            raise spoiled(path, reason)
         if len(scan.shown) < least:
             raise spoiled(path, f"it has {len(scan.shown)} frame, too few for a clip")
         return _facts(path, clip, stream, scan)
@@ -159,6 +198,8 @@ class _Scan(NamedTuple):
     last: int  # for how many ticks the last one stays, or 0
     tick: Fraction  # seconds
     clean: bool  # it opens on an IDR picture, and no packet is hidden
+    timeless: int  # packets that do not say when their frame is shown
+    alone: list[int]  # packets that hold an IDR picture, in the order of decoding
     frame: av.VideoFrame | None
 
     @property
@@ -168,19 +209,23 @@ class _Scan(NamedTuple):
 
 def _scan(clip: InputContainer, stream: VideoStream) -> _Scan:
     shown: list[int] = []
-    latest, last, clean, frame = -1, 0, True, None
+    alone: list[int] = []
+    latest, last, clean, frame, timeless = -1, 0, True, None, 0
     for packet in clip.demux(stream):
         if frame is None:
             frame = next(iter(packet.decode()), None)
         if packet.pts is None or packet.is_discard:
             clean = clean and not packet.size  # the last one is empty, to flush the decoder
+            timeless += bool(packet.size and packet.pts is None)
             continue
-        if not shown:
-            clean = clean and opens_on_idr(bytes(packet))
+        if packet.is_keyframe and opens_on_idr(bytes(packet)):
+            alone.append(len(shown))
         shown.append(packet.pts)
         if len(shown) == 1 or packet.pts > latest:
             latest, last = packet.pts, packet.duration or 0
-    return _Scan(shown, last, stream.time_base or Fraction(1, 90_000), clean, frame)
+    clean = clean and alone[:1] == [0]
+    tick = stream.time_base or Fraction(1, 90_000)
+    return _Scan(shown, last, tick, clean, timeless, alone, frame)
 
 
 def _rate(scan: _Scan, stream: VideoStream) -> tuple[Fraction, bool]:
@@ -216,6 +261,9 @@ def _facts(path: Path, clip: InputContainer, stream: VideoStream, scan: _Scan) -
     sar = Fraction(stream.sample_aspect_ratio or 1)
     width, height = _displayed(frame, sar)
     sound = next(iter(clip.streams.audio), None)
+    joinable = _joinable(stream, scan)
+    ranks = _ranks(scan)
+    ends = _ends(ranks) if joinable else ()
     return Facts(
         container=sniff_file(path),
         codec=context.name,
@@ -235,8 +283,10 @@ def _facts(path: Path, clip: InputContainer, stream: VideoStream, scan: _Scan) -
         variable=variable,
         interlaced=bool(frame.interlaced_frame),
         alpha=_alpha(stream, frame),
-        headers=fingerprint(context.extradata) if _joinable(stream, scan) else "",
-        reorder=_reorder(scan),
+        headers=fingerprint(context.extradata) if joinable else "",
+        reorder=max(at - rank for at, rank in enumerate(ranks)),
+        starts=tuple(sorted({0, *ends}.intersection(scan.alone))) if joinable else (),
+        ends=ends,
         sound=sound is not None,
         sample_rate=sound.sample_rate if sound else 0,
         channels=sound.channels if sound else 0,
@@ -249,9 +299,16 @@ def _joinable(stream: VideoStream, scan: _Scan) -> bool:
     return opens and stream.codec_context.name == "h264" and len(set(scan.shown)) == len(scan.shown)
 
 
-def _reorder(scan: _Scan) -> int:
+def _ranks(scan: _Scan) -> list[int]:
+    """Number the frame that each packet shows, in the order of decoding."""
     rank = {time: at for at, time in enumerate(scan.times)}
-    return max(at - rank[time] for at, time in enumerate(scan.shown))
+    return [rank[time] for time in scan.shown]
+
+
+def _ends(ranks: Sequence[int]) -> tuple[int, ...]:
+    """Find every n for which the first n packets show exactly the first n frames."""
+    latest = accumulate(ranks, max)
+    return tuple(at + 1 for at, rank in enumerate(latest) if rank == at)
 
 
 def _displayed(frame: av.VideoFrame, sar: Fraction) -> tuple[int, int]:

@@ -83,19 +83,25 @@ def nth(path: Path, facts: Facts, index: int) -> av.VideoFrame:
 
 
 def paced(
-    path: Path, facts: Facts, fps: Fraction, first: int, count: int
+    path: Path,
+    facts: Facts,
+    fps: Fraction,
+    first: int,
+    count: int,
+    *,
+    speed: Fraction = Fraction(1),
 ) -> Iterator[av.VideoFrame]:
-    """Yield exactly `count` frames at `fps`, from frame `first` of the clip at that rate.
+    """Yield exactly `count` frames at `fps`, from frame `first` of the clip at that rate and speed.
 
     Each is the frame that the clip shows in the middle of its time: at the clip's own rate every
     frame comes once; otherwise frames are dropped or repeated, never blended. Raises Spoiled.
     """
-    frames = _progressive(shown(path, facts, since=first / fps), facts)
+    frames = _progressive(shown(path, facts, since=first * speed / fps), facts)
     current = following = next(frames, None)
     if current is None:
         raise spoiled(path, "not one frame can be decoded")
     for at in range(first, first + count):
-        middle = facts.start + Fraction(2 * at + 1, 2) / fps
+        middle = facts.start + Fraction(2 * at + 1, 2) * speed / fps
         while following is not None and when(following) <= middle:
             current, following = following, next(frames, None)
         yield current
@@ -194,8 +200,12 @@ def _matrix(facts: Facts) -> str:
         return "bt2020"
     if facts.matrix == "bt470bg":
         return "bt601"
-    hd = facts.coded_width >= 1280 or facts.coded_height > 576  # as mpv and libplacebo guess
-    return "bt709" if hd else "bt601"
+    return "bt709" if hd(facts) else "bt601"
+
+
+def hd(facts: Facts) -> bool:
+    """Say whether players take untagged pictures of this size for bt709; mpv and libplacebo do."""
+    return facts.coded_width >= 1280 or facts.coded_height > 576
 
 
 def save_png(frame: av.VideoFrame, facts: Facts, out: Path) -> None:

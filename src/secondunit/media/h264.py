@@ -49,6 +49,12 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
 )
 """libx264's options by PyAV's names. `preset` and `crf` may be overridden: the headers stay."""
 
+QUICK: Mapping[str, str] = MappingProxyType({**OPTIONS, "preset": "superfast", "forced-idr": "1"})
+"""For what a person waits for: half the time for the same quality, in a third more bytes.
+
+Frames whose `pict_type` is I begin a group of pictures of their own.
+"""
+
 # H.264 Annex A, table A-1: level, macroblocks in a frame, macroblocks in a second.
 _LEVELS = (("4.1", 8192, 245_760), ("4.2", 8704, 522_240), ("5.1", 36_864, 983_040))
 _TOP_LEVEL = "5.2"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Kind = Literal[
     "png", "jpeg", "webp", "gif", "heif", "mp4", "mov", "webm", "mkv",
-    "html", "json", "playlist", "empty", "other",
+    "wav", "flac", "mp3", "ogg", "aiff", "html", "json", "playlist", "empty", "other",
 ]  # fmt: skip
 
 HEAD = 4096
@@ -29,6 +29,11 @@ CALLED: dict[Kind, str] = {
     "mov": "a QuickTime video",
     "webm": "a WebM video",
     "mkv": "a Matroska video",
+    "wav": "a WAV sound file",
+    "flac": "a FLAC sound file",
+    "mp3": "an MP3 sound file",
+    "ogg": "an Ogg sound file",
+    "aiff": "an AIFF sound file",
     "html": "a web page",
     "json": "a JSON message",
     "playlist": "a list of other files, which is never followed",
@@ -56,7 +61,26 @@ def sniff(head: bytes) -> Kind:
         return _brand(head[8:12])
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return "webm" if b"webm" in head[:64] else "mkv"
-    return _text(head)
+    return _sound(head) or _text(head)
+
+
+def _sound(head: bytes) -> Kind | None:
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        return "wav"
+    if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    if head.startswith(b"fLaC"):
+        return "flac"
+    if head.startswith(b"OggS"):
+        return "ogg"
+    return "mp3" if head.startswith(b"ID3") or _layer_three(head) else None
+
+
+def _layer_three(head: bytes) -> bool:
+    """Say whether a file opens on the header of an MPEG audio frame, ISO/IEC 11172-3 §2.4.2.3."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        return False
+    return head[1] & 0x18 != 0x08 and head[2] >> 4 not in (0, 15) and head[2] & 0x0C != 0x0C
 
 
 def _brand(brand: bytes) -> Kind:
@@ -90,13 +114,24 @@ def sniff_file(path: Path, thing: str = "video") -> Kind:
 
 
 def cut_short(path: Path, kind: Kind) -> bool:
-    """Say whether a video ends before the last part that its container announces.
+    """Say whether a file ends before the last part that its container announces.
 
     ffmpeg reads such a file as far as it goes, often without a word.
     """
     with opened_regular(path) as file:
-        announced = _boxes_end(file) if kind in ("mp4", "mov") else _segment_end(file.read(HEAD))
+        if kind in ("mp4", "mov"):
+            announced = _boxes_end(file)
+        elif kind in ("webm", "mkv"):
+            announced = _segment_end(file.read(HEAD))
+        else:
+            announced = _form_end(file.read(8))
     return announced > path.stat().st_size
+
+
+def _form_end(head: bytes) -> int:
+    """Find where a WAV or AIFF file ends; 0 where it does not say, as after a pipe."""
+    size = int.from_bytes(head[4:], "little" if head[:4] == b"RIFF" else "big")
+    return size + 8 if head[:4] in (b"RIFF", b"FORM") and size < 0xFFFFFFFF else 0
 
 
 def _boxes_end(file: IO[bytes]) -> int:

@@ -6,8 +6,8 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 
@@ -17,20 +17,22 @@ from secondunit.errors import CutError, Spoiled
 from secondunit.media.avc import fingerprint, in_band
 from secondunit.media.facts import Facts, opened, picture_stream, reading
 from secondunit.media.h264 import timescale
-from secondunit.media.sound import Track, heard, silence
+from secondunit.media.sound import CodedTrack
+from secondunit.splice.chapters import UNTOLD, movie_clock, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from av.buffer import Buffer
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet as AnyPacket
     from av.stream import Stream
     from av.video.stream import VideoStream
 
     from secondunit.cut import Profile
-    from secondunit.media.sound import Block
+    from secondunit.splice.chapters import About
+    from secondunit.splice.soundtrack import Soundtrack
 
     Packet = AnyPacket[Stream] | AnyPacket[VideoStream]
 
@@ -44,11 +46,22 @@ _PACKET = 4096
 
 @dataclass(frozen=True)
 class Segment:
-    """A clip that is used whole, already as the film needs it: conformed, or `matches`."""
+    """Frames of a clip that is already as the film needs it: conformed, or `matches`.
+
+    They are `frames` from `first` on, None: to its end. Copying may begin only at one of the clip's
+    `facts.starts`, and end only at one of its `facts.ends`.
+    """
 
     shot: str
     path: Path
     facts: Facts
+    first: int = 0
+    frames: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many frames it has."""
+        return self.facts.frames - self.first if self.frames is None else self.frames
 
 
 @dataclass(frozen=True)
@@ -88,26 +101,31 @@ def matches(facts: Facts, profile: Profile) -> bool:
     )
 
 
-def splice(segments: Sequence[Segment], profile: Profile, out: Path, *, title: str = "") -> Film:
+def splice(
+    segments: Sequence[Segment],
+    profile: Profile,
+    out: Path,
+    *,
+    about: About = UNTOLD,
+    placed: Sequence[Placed] = (),
+    sound: Soundtrack | None = None,
+) -> Film:
     """Join the segments in order into `out`; their pictures are copied, never encoded again.
 
-    One segment is open at a time, so memory does not grow with the film. There is one sound track
-    if the profile asks for it or any segment has sound. The film is read back and compared packet
-    by packet before it takes the name `out`: until then whatever stood there stays. As every clip
-    was strictly decoded when it was verified or conformed, that proves as much as decoding the
-    whole film again, which would take minutes; pictures are decoded where headers change. Raises
-    CutError for segments that do not fit, Spoiled, DiskTrouble.
+    One segment is open at a time, so memory does not grow with the film. `sound` is as long as the
+    pictures; without it the film has no sound track. Shots that are `placed` become chapters; left
+    out, a shot is a segment. The film is read back and compared packet by packet before it takes the
+    name `out`: until then whatever stood there stays. As every clip was strictly decoded when it was
+    verified or conformed, that proves as much as decoding the whole film again, which would take
+    minutes; a picture is decoded for every way in which headers change. Raises CutError for segments
+    that do not fit, Spoiled, DiskTrouble.
     """
     if not segments:
         raise CutError("There are no clips to splice: every shot is omitted or failed.")
     for segment in segments:
-        if not matches(segment.facts, profile):
-            raise CutError(
-                f"Shot {segment.shot} cannot be spliced as it is: {segment.path} does not match "
-                "the film. Conform it first; that costs nothing."
-            )
+        _refuse_misfit(segment, profile)
     with beside(out) as part:
-        written = _write(part, segments, profile, title)
+        written = _write(part, segments, profile, _Extras(about, tuple(placed), sound))
         _compare(part, written, profile)
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -122,8 +140,31 @@ def splice(segments: Sequence[Segment], profile: Profile, out: Path, *, title: s
         seconds=written.frames / profile.fps,
         sound=written.samples > 0,
         size=size,
-        placed=written.placed,
+        placed=tuple(placed) or written.placed,
     )
+
+
+def _refuse_misfit(segment: Segment, profile: Profile) -> None:
+    facts, last = segment.facts, segment.first + segment.count
+    if not matches(facts, profile):
+        raise CutError(
+            f"Shot {segment.shot} cannot be spliced as it is: {segment.path} does not match "
+            "the film. Conform it first; that costs nothing."
+        )
+    if segment.first not in facts.starts or last not in facts.ends or last <= segment.first:
+        raise CutError(
+            f"Shot {segment.shot} cannot be spliced from frame {segment.first} to {last} of "
+            f"{segment.path}: other frames need to be decoded with them. Conform it first; that "
+            "costs nothing."
+        )
+
+
+class _Extras(NamedTuple):
+    """What comes into the film beside its pictures."""
+
+    about: About
+    chapters: tuple[Placed, ...]
+    sound: Soundtrack | None
 
 
 @dataclass
@@ -145,20 +186,26 @@ class _Written:
         self.pictures = zlib.crc32(payload, zlib.crc32(b"%d " % frame, self.pictures))
 
 
-def _write(part: Path, segments: Sequence[Segment], profile: Profile, title: str) -> _Written:
-    placed = lay(Entry(segment.shot, segment.facts.frames) for segment in segments)
-    joins = pairwise(zip(segments, placed, strict=True))
-    changes = [p.start for (a, _), (b, p) in joins if a.facts.headers != b.facts.headers]
-    written = _Written(placed, frozenset([0, *changes, placed[-1].start]))
+def _write(part: Path, segments: Sequence[Segment], profile: Profile, extras: _Extras) -> _Written:
+    placed = lay(Entry(segment.shot, segment.count) for segment in segments)
+    written = _Written(placed, _openings(segments, placed))
     options = {"movflags": "faststart", "fflags": "+bitexact"}
+    options |= movie_clock(timescale(profile.fps))
     with av.open(f"file:{part}", "w", format="mp4", options=options) as film:
-        if title:
-            film.metadata["title"] = title
-        splicer = _Splicer(film, segments, profile, written)
+        tell(film, extras.about, extras.chapters, profile.fps)
+        splicer = _Splicer(film, segments, profile, written, extras.sound)
         for segment, place in zip(segments, placed, strict=True):
             splicer.join(segment, place)
         splicer.close()
     return written
+
+
+def _openings(segments: Sequence[Segment], placed: Sequence[Placed]) -> frozenset[int]:
+    """Choose frames to decode: one for every way in which headers change, and at both ends."""
+    joins = pairwise(zip(segments, placed, strict=True))
+    changes = {(a.facts.headers, b.facts.headers): at.start for (a, _), (b, at) in joins}
+    once = {start for (before, after), start in changes.items() if before != after}
+    return frozenset({0, *once, placed[-1].start})
 
 
 class _Splicer:
@@ -170,14 +217,14 @@ class _Splicer:
         segments: Sequence[Segment],
         profile: Profile,
         written: _Written,
+        sound: Soundtrack | None,
     ) -> None:
         everyone = [segment.facts for segment in segments]
         self.film, self.profile, self.written = film, profile, written
         self.delay = max(facts.reorder for facts in everyone)
         self.in_band = len({facts.headers for facts in everyone}) > 1
         self.picture = self._picture(segments)
-        sound = profile.sound or any(facts.sound for facts in everyone)
-        self.track = Track(film, "aac", profile.sample_rate) if sound else None
+        self.track = CodedTrack(film, sound.packets(), sound.samples, sound.rate) if sound else None
 
     def _picture(self, segments: Sequence[Segment]) -> VideoStream:
         first = segments[0].path
@@ -192,19 +239,17 @@ class _Splicer:
         return stream
 
     def join(self, segment: Segment, place: Placed) -> None:
-        blocks = self._sound(segment, place)
         for at, packet in enumerate(self._packets(segment, place)):
             self.film.mux_one(packet)
-            self._play(blocks, place.start + at)
-        self._play(blocks, place.start + place.frames)
+            self._play(place.start + at + 1)
 
     def _packets(self, segment: Segment, place: Placed) -> Iterator[Packet]:
         """Copy the pictures of one segment, each with the film's own time."""
         before = self.written.frames
         base = 1 / timescale(self.profile.fps)
         tick = int(1 / (self.profile.fps * base))
-        for at, (packet, shows) in enumerate(self._read(segment)):
-            if shows + self.delay < at or at >= place.frames:
+        for at, (packet, shows) in enumerate(islice(self._read(segment), segment.frames)):
+            if shows + self.delay < at or not 0 <= shows < place.frames > at:
                 raise _changed(segment)
             packet.stream, packet.time_base = self.picture, base
             packet.pts = (place.start + shows) * tick
@@ -216,7 +261,7 @@ class _Splicer:
             raise _changed(segment)
 
     def _read(self, segment: Segment) -> Iterator[tuple[Packet, int]]:
-        """Read a segment's packets with the number of the frame that each shows."""
+        """Read a segment's packets with the number of the frame that each shows, from its first."""
         with opened(segment.path) as clip:
             stream = picture_stream(clip, segment.path)
             header = stream.codec_context.extradata
@@ -226,28 +271,30 @@ class _Splicer:
             tick = stream.time_base or Fraction(1)
             shows = frame_counter(tick, segment.facts.start, segment.facts.fps)
             with reading(segment.path):
+                _wind(clip, stream, segment)
                 for packet in clip.demux(stream):
-                    if packet.size:
-                        yield _with(sets, packet), shows(packet.pts or 0)
+                    at = shows(packet.pts or 0) - segment.first
+                    # what opens alone is decoded after all that is seen before it
+                    if packet.size and at >= 0:
+                        yield _with(sets, packet), at
 
-    def _sound(self, segment: Segment, place: Placed) -> Iterator[Block]:
-        samples = self._sample(place.start + place.frames) - self._sample(place.start)
-        if not segment.facts.sound:
-            return silence(samples)
-        return heard(segment.path, segment.facts, self.profile.sample_rate, samples=samples)
-
-    def _sample(self, frame: int) -> int:
-        return sample_at(frame, self.profile.fps, self.profile.sample_rate)
-
-    def _play(self, blocks: Iterator[Block], frame: int) -> None:
+    def _play(self, frame: int) -> None:
         """Write the sound up to a film frame, so that it lies in the file beside its picture."""
         if self.track:
-            self.track.play(blocks, self._sample(frame))
+            self.track.play(sample_at(frame, self.profile.fps, self.profile.sample_rate))
 
     def close(self) -> None:
         if self.track:
             self.track.close()
             self.written.samples = self.track.samples
+
+
+def _wind(clip: InputContainer, stream: VideoStream, segment: Segment) -> None:
+    """Go to a packet before the segment's first, and near it where the file has an index."""
+    before = segment.first - segment.facts.reorder
+    if before > 0 and segment.facts.container in ("mp4", "mov"):
+        tick = stream.time_base or Fraction(1)
+        clip.seek(int((segment.facts.start + before / segment.facts.fps) / tick), stream=stream)
 
 
 def _colours(facts: Facts) -> tuple[str, ...]:
@@ -282,7 +329,7 @@ def _compare(part: Path, written: _Written, profile: Profile) -> None:
 
 
 def _found(part: Path, written: _Written, profile: Profile) -> _Written:
-    """Read the film back: every packet and its frame, and pictures where headers change."""
+    """Read the film back: every packet and its frame, and the pictures at the openings."""
     found = _Written(written.placed, written.openings)
     with opened(part) as film, reading(part):
         stream = picture_stream(film, part)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from itertools import tee
+from operator import itemgetter
+from typing import TYPE_CHECKING, Literal, cast
 
 import av
 import numpy as np
+from av.video.frame import PictureType
+from PIL import Image, ImageFilter
 
-from secondunit.cut import WHOLE, length, nearest, sample_at, trimmed
+from secondunit.cut import WHOLE, Profile, Trim, length, nearest, sample_at, trimmed
 from secondunit.durable import beside
 from secondunit.errors import CutError, Spoiled
 from secondunit.media.facts import probe
 from secondunit.media.frames import Upright, paced, shown
-from secondunit.media.h264 import open_stream
+from secondunit.media.h264 import QUICK, open_stream
 from secondunit.media.sound import Track, decoded, heard
+from secondunit.splice.pictures import Reel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,37 +28,67 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
-    from secondunit.cut import Profile, Trim
     from secondunit.media.facts import Facts
+    from secondunit.media.sound import Block
 
 SAME_SHAPE = Fraction(1, 100)
 """Shapes that differ by less are stretched to fit: a hundredth cannot be seen, a thin bar can."""
 
+Fit = Literal["pad", "crop", "blur"]
+"""What becomes of a picture of another shape, see `conform`."""
+
 Picture = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 """Rows, columns, red green blue."""
 
-_HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
-
-def conform(source: Path, out: Path, profile: Profile, trim: Trim = WHOLE) -> Facts:
+def conform(
+    source: Path,
+    out: Path,
+    profile: Profile,
+    trim: Trim = WHOLE,
+    *,
+    speed: Fraction = Fraction(1),
+    fit: Fit = "pad",
+    opens: int = 0,
+) -> Facts:
     """Write the used part of `source` to `out` as the film needs it, and return what it is now.
 
-    The number of frames is exact. A picture of another shape is laid over black. Sound becomes
-    lossless stereo at the film's rate, of the picture's length to the sample. `out` appears whole,
-    read back and strictly decoded, or not at all, so this may be killed at any time. Raises Spoiled,
-    CutError (an impossible trim, or HDR), DiskTrouble.
+    The number of frames is exact. A picture of another shape is laid over black (`pad`) or over
+    itself, large and blurred (`blur`), or loses what reaches beyond the film (`crop`). At another
+    `speed` frames are dropped or repeated; `trim` is in seconds of the source. Sound keeps its pitch
+    and becomes lossless stereo at the film's rate, of the picture's length to the sample. Copying
+    may begin at the frame `opens`, besides at every 24th from there and from the first on. `out`
+    appears whole, read back and strictly decoded, or not at all, so this may be killed at any time.
+    Raises Spoiled, CutError (an impossible trim, or HDR), DiskTrouble.
     """
     facts = probe(source)
     _refuse_hdr(source, facts)
-    first, count = trimmed(length(facts.seconds, profile.fps), profile.fps, trim)
+    end = None if trim.end is None else trim.end / speed
+    frames = length(facts.seconds / speed, profile.fps)
+    first, count = trimmed(frames, profile.fps, Trim(trim.start / speed, end))
+    used = _Used(source, facts, first, count, speed)
     with beside(out) as part:
         with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
-            _write(clip, source, facts, profile, first, count)
-        return _read_back(part, source, count)
+            _write(clip, used, profile, fit, opens)
+        return read_back(part, f"{source} was conformed", count)
 
 
-def _read_back(part: Path, source: Path, count: int) -> Facts:
-    """Decode strictly what was just written: from here on it is only copied, packet by packet."""
+@dataclass(frozen=True)
+class _Used:
+    """What is used of a clip: film frames at its speed, from the first of the clip."""
+
+    source: Path
+    facts: Facts
+    first: int
+    count: int
+    speed: Fraction
+
+
+def read_back(part: Path, done: str, count: int) -> Facts:
+    """Decode strictly what was just written: from here on it is only copied, packet by packet.
+
+    Raises CutError, which begins with what was `done`, unless there are `count` frames.
+    """
     try:
         made = probe(part, least=1)
         frames = sum(1 for _ in shown(part, made))
@@ -62,32 +98,29 @@ def _read_back(part: Path, source: Path, count: int) -> Facts:
         frames = -1
     if frames != count:
         raise CutError(
-            f"{source} was conformed, and what is on the disk is not what was written. Nothing was "
+            f"{done}, and what is on the disk is not what was written. Nothing was "
             "paid for this; run the same command again, and look at the disk if it happens twice."
         )
     return made
 
 
 def _refuse_hdr(source: Path, facts: Facts) -> None:
-    if facts.transfer in _HDR:
+    if facts.hdr:
         raise CutError(
-            f"{source} is HDR ({_HDR[facts.transfer]}), and the film is not; its highlights would "
-            "be lost by guesswork. Convert it to SDR (bt709) first; that costs nothing."
+            f"{source} is HDR ({facts.hdr}), and the film is not; its highlights would be lost by "
+            "guesswork. Convert it to SDR (bt709) first; that costs nothing."
         )
 
 
-def _write(
-    clip: OutputContainer, source: Path, facts: Facts, profile: Profile, first: int, count: int
-) -> None:
-    stream = open_stream(clip, profile.width, profile.height, profile.fps)
+def _write(clip: OutputContainer, used: _Used, profile: Profile, fit: Fit, opens: int) -> None:
+    stream = open_stream(clip, profile.width, profile.height, profile.fps, QUICK)
     rate, fps = profile.sample_rate, profile.fps
-    track = Track(clip, "flac", rate) if facts.sound else None
-    # cut to the film's own grid, so that the clip's sound is as long as its picture
-    samples = sample_at(count, fps, rate)
-    blocks = heard(source, facts, rate, since=first / fps, samples=samples)
-    for at, frame in enumerate(_pictures(source, facts, profile, first, count)):
+    track = Track(clip, "flac", rate) if used.facts.sound else None
+    blocks = _sound(used, profile)
+    for at, frame in enumerate(_pictures(used, profile, fit)):
         frame.pts, frame.time_base = at, 1 / fps
-        frame.pict_type = 0  # the encoder would repeat the source's key frames
+        # the encoder would repeat the source's key frames
+        frame.pict_type = PictureType.I if at == opens else PictureType.NONE
         clip.mux(stream.encode(frame))
         if track:
             track.play(blocks, sample_at(at + 1, fps, rate))
@@ -96,19 +129,36 @@ def _write(
         track.close()
 
 
-def _pictures(
-    source: Path, facts: Facts, profile: Profile, first: int, count: int
-) -> Iterator[av.VideoFrame]:
-    frames = paced(source, facts, profile.fps, first, count)
-    width, height = fit(facts.width, facts.height, profile)
-    if (width, height) == (profile.width, profile.height):
-        upright = Upright(facts, width, height)
-        return (upright(frame) for frame in frames)
-    upright = Upright(facts, width, height, "rgb24")
-    return _over_black((upright(frame) for frame in frames), profile, count)
+def _sound(used: _Used, profile: Profile) -> Iterator[Block]:
+    # cut to the film's own grid, so that the clip's sound is as long as its picture
+    samples = sample_at(used.count, profile.fps, profile.sample_rate)
+    since = used.first * used.speed / profile.fps
+    return heard(
+        used.source, used.facts, profile.sample_rate,
+        since=since, samples=samples, speed=used.speed,
+    )  # fmt: skip
 
 
-def fit(width: int, height: int, profile: Profile) -> tuple[int, int]:
+def _pictures(used: _Used, profile: Profile, fit: Fit) -> Iterator[av.VideoFrame]:
+    facts = used.facts
+    frames = paced(used.source, facts, profile.fps, used.first, used.count, speed=used.speed)
+    inner = fitted(facts.width, facts.height, profile)
+    if inner == (profile.width, profile.height):
+        return map(Upright(facts, *inner), frames)
+    if fit == "crop":
+        whole = Upright(facts, *covering(facts.width, facts.height, profile), "rgb24")
+        return (_coded(_middle(_pixels(whole(frame)), profile)) for frame in frames)
+    upright = Upright(facts, *inner, "rgb24")
+    if fit == "pad":
+        black = np.zeros((profile.height, profile.width, 3), np.uint8)
+        pairs = ((_pixels(upright(frame)), black) for frame in frames)
+    else:
+        blurred = _Blurred(facts, profile)
+        pairs = ((_pixels(upright(frame)), blurred(frame)) for frame in frames)
+    return _laid_over(pairs, profile, used.count)
+
+
+def fitted(width: int, height: int, profile: Profile) -> tuple[int, int]:
     """Find the largest even size of a picture's shape that fits the film, or the film's own."""
     shape = Fraction(width, height) / Fraction(profile.width, profile.height)
     if abs(shape - 1) <= SAME_SHAPE:
@@ -118,39 +168,61 @@ def fit(width: int, height: int, profile: Profile) -> tuple[int, int]:
     return _even(profile.width * shape), profile.height
 
 
+def covering(width: int, height: int, profile: Profile) -> tuple[int, int]:
+    """Find the smallest even size of a picture's shape that covers the film."""
+    shape = Fraction(width, height) / Fraction(profile.width, profile.height)
+    if shape > 1:
+        return max(profile.width, _even(profile.width * shape)), profile.height
+    return profile.width, max(profile.height, _even(profile.height / shape))
+
+
 def _even(value: Fraction) -> int:
     return max(2, 2 * nearest(value / 2))
 
 
-def _over_black(
-    frames: Iterator[av.VideoFrame], profile: Profile, count: int
+def _pixels(frame: av.VideoFrame) -> Picture:
+    return cast("Picture", frame.to_ndarray())
+
+
+def _coded(picture: Picture) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
+
+def _middle(picture: Picture, profile: Profile) -> Picture:
+    top, left = (picture.shape[0] - profile.height) // 2, (picture.shape[1] - profile.width) // 2
+    return picture[top : top + profile.height, left : left + profile.width]
+
+
+class _Blurred:
+    """Makes what lies behind a picture of another shape: the picture itself, large, dim and soft."""
+
+    _SMALLER = 8  # what is blurred needs no detail, and this takes a sixtieth of the time
+
+    def __init__(self, facts: Facts, profile: Profile) -> None:
+        self._size = (profile.width, profile.height)
+        width, height = (_even(Fraction(pixels, self._SMALLER)) for pixels in self._size)
+        self._small = Profile(width, height, profile.fps)
+        size = covering(facts.width, facts.height, self._small)
+        self._upright = Upright(facts, *size, "rgb24")
+
+    def __call__(self, frame: av.VideoFrame) -> Picture:
+        small = Image.fromarray(_middle(_pixels(self._upright(frame)), self._small))
+        soft = small.filter(ImageFilter.GaussianBlur(self._small.height / 24))
+        dim = soft.point([round(level * 0.6) for level in range(256)] * 3)
+        return np.asarray(dim.resize(self._size, Image.Resampling.BICUBIC))
+
+
+def _laid_over(
+    pairs: Iterator[tuple[Picture, Picture]], profile: Profile, count: int
 ) -> Iterator[av.VideoFrame]:
-    from moviepy import ColorClip, CompositeVideoClip, VideoClip
+    """Compose frames of pictures in the middle of others."""
+    from moviepy import CompositeVideoClip, VideoClip
 
     fps, size = profile.fps, (profile.width, profile.height)
-    reel = _Reel(frames, fps)
-    picture = VideoClip(reel.at, duration=float(count / fps)).with_position("center")
-    canvas = ColorClip(size, (0, 0, 0), duration=picture.duration)
-    composed = CompositeVideoClip([canvas, picture], size=size, use_bgclip=True)
+    reels = [Reel(map(itemgetter(at), one), fps) for at, one in enumerate(tee(pairs))]
+    picture, canvas = (VideoClip(reel.at, duration=float(count / fps)) for reel in reels)
+    clips = [canvas, picture.with_position("center")]
+    composed = CompositeVideoClip(clips, size=size, use_bgclip=True)
     for at in range(count):
-        whole = np.ascontiguousarray(composed.get_frame(float(at / fps)))
-        frame = av.VideoFrame.from_ndarray(whole, "rgb24")
-        yield frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-
-
-class _Reel:
-    """Frames in order, handed to moviepy by the time it asks for."""
-
-    def __init__(self, frames: Iterator[av.VideoFrame], fps: Fraction) -> None:
-        self._frames = frames
-        self._fps = float(fps)
-        self._at = -1
-        self._picture = np.zeros((0, 0, 3), np.uint8)
-
-    def at(self, seconds: float) -> Picture:
-        # moviepy asks for the first one when the clip is made, and then again
-        wanted = round(seconds * self._fps)
-        while self._at < wanted:
-            self._picture = cast("Picture", next(self._frames).to_ndarray())
-            self._at += 1
-        return self._picture
+        yield _coded(composed.get_frame(float(at / fps)))
