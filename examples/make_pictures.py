@@ -21,11 +21,15 @@ import av
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 HERE = Path(__file__).parent
 PICTURES = HERE / "pictures"
 LESSON = HERE / "01_three_shots" / "shots.yaml"
+CUT = HERE / "05_the_cut" / "shots.yaml"
+# Of the cut: a card, a dissolve with words over it, a lower third, a wipe, in seconds of the film.
+MOMENTS = (0.6, 2.4, 4.0, 5.0, 6.42, 7.3)
+_FINE = Image.Resampling.LANCZOS
 NEWEST = {"sort": "START_TIME_DESC", "limit": 1}
 CHROMIUM = (
     "chromium --headless --no-sandbox --disable-gpu --no-first-run --hide-scrollbars"
@@ -58,6 +62,7 @@ def main(scratch: Path) -> None:
         subprocess.run(command, env=server.environment, check=True)
         film_strip(scratch / "films" / "shots.mp4", PICTURES / "film.jpg")
         run = server.newest_run()
+        the_cut(scratch / "cut", server.environment)
         server.photograph(run, PICTURES / "prefect.png", (1280, 560))
         server.photograph(server.page(run, "film"), PICTURES / "prefect-film.png", (1280, 720))
         with harbour(scratch, server.environment) as night:
@@ -67,6 +72,23 @@ def main(scratch: Path) -> None:
         run = server.newest_run()
         server.photograph(server.page(run, "call-sheet"), PICTURES / "call-sheet.png", (1280, 620))
         server.photograph(server.page(run, "dailies"), PICTURES / "dailies.png", (1280, 1180))
+
+
+def the_cut(scratch: Path, environment: dict[str, str]) -> None:
+    """Shoot lesson 5, make its file for phones, and show both."""
+    for command in ("shoot", "deliver"):
+        subprocess.run(
+            [_program("secondunit"), command, str(CUT), "--out", str(scratch)],
+            env=environment, check=True,
+        )  # fmt: skip
+    films = scratch / "films"
+    wide = sheet(stills(films / "shots.mp4", MOMENTS), 3, 400)
+    tall = stills(films / "shots.phone.mp4", MOMENTS[3:4])[0]
+    tall = tall.resize((wide.height * tall.width // tall.height, wide.height), _FINE)
+    both = Image.new("RGB", (wide.width + 6 + tall.width, wide.height))
+    both.paste(wide, (0, 0))
+    both.paste(tall, (wide.width + 6, 0))
+    both.save(PICTURES / "cut.jpg", quality=88)
 
 
 @contextmanager
@@ -190,19 +212,31 @@ def prefect(scratch: Path) -> Iterator[Server]:
         server.wait()
 
 
-def film_strip(film: Path, out: Path, columns: int = 3, rows: int = 2, width: int = 480) -> None:
-    """Lay evenly spaced frames of a film side by side, over black."""
+def film_strip(film: Path, out: Path) -> None:
+    """Lay six evenly spaced frames of a film side by side, over black."""
     with av.open(str(film)) as clip:
-        frames = [frame.to_image() for frame in clip.decode(video=0)]
-    count = columns * rows
-    chosen = [frames[len(frames) * (2 * i + 1) // (2 * count)] for i in range(count)]
-    height = width * chosen[0].height // chosen[0].width
-    sheet = Image.new("RGB", (columns * (width + 6) - 6, rows * (height + 6) - 6))
-    for number, frame in enumerate(chosen):
-        place = number % columns * (width + 6), number // columns * (height + 6)
-        sheet.paste(frame.resize((width, height), Image.Resampling.LANCZOS), place)
+        seconds = float((clip.duration or 0) / av.time_base)
     out.parent.mkdir(exist_ok=True)
-    sheet.save(out, quality=88)
+    chosen = stills(film, [seconds * (2 * i + 1) / 12 for i in range(6)])
+    sheet(chosen, 3, 480).save(out, quality=88)
+
+
+def stills(film: Path, moments: Sequence[float]) -> list[Image.Image]:
+    """Return the frames that a film shows at some moments, in seconds."""
+    with av.open(str(film)) as clip:
+        frames = [(frame.time, frame.to_image()) for frame in clip.decode(video=0)]
+    return [next(f for t, f in reversed(frames) if (t or 0) <= moment) for moment in moments]
+
+
+def sheet(frames: Sequence[Image.Image], columns: int, width: int) -> Image.Image:
+    """Lay frames side by side in rows, each so many pixels wide, over black."""
+    height = width * frames[0].height // frames[0].width
+    rows = -(-len(frames) // columns)
+    page = Image.new("RGB", (columns * (width + 6) - 6, rows * (height + 6) - 6))
+    for number, frame in enumerate(frames):
+        place = number % columns * (width + 6), number // columns * (height + 6)
+        page.paste(frame.resize((width, height), _FINE), place)
+    return page
 
 
 def _wait(url: str) -> None:

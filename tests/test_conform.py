@@ -43,6 +43,8 @@ from secondunit.splice.conform import conform, covering, fitted
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
+    from secondunit.splice.strip import Strip
+
 FILM = Profile(320, 180, Fraction(24))
 X264 = ("-c:v", "libx264", "-preset", "veryfast")
 CRISP = (*X264, "-crf", "10")
@@ -486,13 +488,14 @@ def test_a_write_that_lies_is_found_before_the_clip_has_its_name(
 
     write, source = room._write, counting(tmp_path / "clip.mp4", fps="30", frames=30)
 
-    def lying(clip: OutputContainer, *rest: object) -> None:
-        write(clip, *rest)
+    def lying(clip: OutputContainer, *rest: object) -> Strip:
+        strip = write(clip, *rest)
         clip.close()
         part = Path(clip.name.removeprefix("file:"))
         data = bytearray(part.read_bytes())
-        data[data.index(b"mdat") + 3000] ^= 8
+        data[data.index(b"mdat") + 1000] ^= 8
         part.write_bytes(data[:-60] if way == "cut short" else data)
+        return strip
 
     monkeypatch.setattr(room, "_write", lying)
     with pytest.raises(CutError, match="not what was written"):

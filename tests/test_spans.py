@@ -314,10 +314,14 @@ def photographed(tmp_path_factory: pytest.TempPathFactory) -> list[Source]:
     """Two clips of soft, colourful, moving pictures."""
     folder = tmp_path_factory.mktemp("photographed")
     made = []
-    for name, seed in (("one", 3), ("two", 11)):
+    looks = {
+        "one": "c0=#20304a:c1=#d08040:c2=#40a060:c3=#e0d0b0:x0=0:y0=0:x1=320:y1=180",
+        "two": "c0=#c03050:c1=#304080:c2=#90c0e0:c3=#302010:x0=320:y0=0:x1=40:y1=170",
+    }
+    for name, look in looks.items():  # what is not named is drawn by lot
         path = folder / f"{name}.mp4"
         soft = (
-            f"gradients=s=320x180:r=24:n=4:seed={seed}:speed=0.05,format=yuv420p,setsar=1,{TV709}"
+            f"gradients=s=320x180:r=24:n=4:seed=3:{look}:speed=0.05,format=yuv420p,setsar=1,{TV709}"
         )
         ffmpeg("-f", "lavfi", "-i", soft, "-frames:v", 40, *X264, "-crf", 12, "-g", 12, path)
         made.append(Source(path, probe(path), name))

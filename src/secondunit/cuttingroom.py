@@ -170,7 +170,9 @@ class CuttingRoom:
 
     async def _card(self, card: Card) -> Source:
         profile, look = self.plan.profile, self.plan.look
-        said = [str(replace(card, into=CUT)), str(profile), look.sha256, look.safe]
+        fonts = typeface(look, card.lines).borrowed
+        shown = str(replace(card, into=CUT))
+        said = [shown, str(profile), look.sha256, look.safe, list(fonts)]
         out = self.folder / f"{keys.key('card', said)}.mp4"
         if await asyncio.to_thread(_noted, out) is None:
             await self._workers.do(_make_card, card, look, profile, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,12 +27,21 @@ def fingerprint(header: bytes | None) -> str:
 
 def opens_on_idr(packet: bytes) -> bool:
     """Say whether a packet begins with a picture that needs nothing before it."""
+    return any(unit[0] & 31 == _IDR for unit in units(packet) if unit)
+
+
+def units(packet: bytes) -> Iterator[bytes]:
+    """Yield a packet's units, which their lengths divide."""
     at = 0
     while at + 4 < len(packet):
-        if packet[at + 4] & 31 == _IDR:
-            return True
-        at += 4 + int.from_bytes(packet[at : at + 4])
-    return False
+        size = int.from_bytes(packet[at : at + 4])
+        yield packet[at + 4 : at + 4 + size]
+        at += 4 + size
+
+
+def units_of_stream(packet: bytes) -> Iterator[bytes]:
+    """Yield the units of a packet as encoders give it, divided by start codes; H.264 Annex B."""
+    return (unit for unit in re.split(b"\0\0\0?\1", packet) if unit)
 
 
 def in_band(header: bytes) -> bytes:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import av
 import numpy as np
-from av.video.frame import PictureType
 from PIL import Image, ImageFilter
 
 from secondunit.cut import WHOLE, Profile, Trim, length, nearest, sample_at, trimmed
 from secondunit.durable import beside
-from secondunit.errors import CutError, Spoiled
+from secondunit.errors import CutError
 from secondunit.media.facts import probe
-from secondunit.media.frames import Upright, paced, shown
-from secondunit.media.h264 import QUICK, open_stream
-from secondunit.media.sound import Track, decoded, heard
+from secondunit.media.frames import Upright, paced
+from secondunit.media.h264 import QUICK
+from secondunit.media.sound import Track, heard
 from secondunit.splice.pictures import Reel
+from secondunit.splice.strip import Strip, read_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +69,8 @@ def conform(
     used = _Used(source, facts, first, count, speed)
     with beside(out) as part:
         with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
-            _write(clip, used, profile, fit, opens)
-        return read_back(part, f"{source} was conformed", count)
+            strip = _write(clip, used, profile, fit, opens)
+        return read_back(part, f"{source} was conformed", strip)
 
 
 @dataclass(frozen=True)
@@ -84,26 +84,6 @@ class _Used:
     speed: Fraction
 
 
-def read_back(part: Path, done: str, count: int) -> Facts:
-    """Decode strictly what was just written: from here on it is only copied, packet by packet.
-
-    Raises CutError, which begins with what was `done`, unless there are `count` frames.
-    """
-    try:
-        made = probe(part, least=1)
-        frames = sum(1 for _ in shown(part, made))
-        for _ in decoded(part):
-            pass
-    except Spoiled:
-        frames = -1
-    if frames != count:
-        raise CutError(
-            f"{done}, and what is on the disk is not what was written. Nothing was "
-            "paid for this; run the same command again, and look at the disk if it happens twice."
-        )
-    return made
-
-
 def _refuse_hdr(source: Path, facts: Facts) -> None:
     if facts.hdr:
         raise CutError(
@@ -112,21 +92,19 @@ def _refuse_hdr(source: Path, facts: Facts) -> None:
         )
 
 
-def _write(clip: OutputContainer, used: _Used, profile: Profile, fit: Fit, opens: int) -> None:
-    stream = open_stream(clip, profile.width, profile.height, profile.fps, QUICK)
+def _write(clip: OutputContainer, used: _Used, profile: Profile, fit: Fit, opens: int) -> Strip:
+    strip = Strip(clip, profile, QUICK)
     rate, fps = profile.sample_rate, profile.fps
     track = Track(clip, "flac", rate) if used.facts.sound else None
     blocks = _sound(used, profile)
     for at, frame in enumerate(_pictures(used, profile, fit)):
-        frame.pts, frame.time_base = at, 1 / fps
-        # the encoder would repeat the source's key frames
-        frame.pict_type = PictureType.I if at == opens else PictureType.NONE
-        clip.mux(stream.encode(frame))
+        strip.add(frame, opens=at == opens)
         if track:
             track.play(blocks, sample_at(at + 1, fps, rate))
-    clip.mux(stream.encode(None))
+    strip.close()
     if track:
         track.close()
+    return strip
 
 
 def _sound(used: _Used, profile: Profile) -> Iterator[Block]:

@@ -11,15 +11,14 @@ from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter, ImageOps
 
 from secondunit.cut import length
 from secondunit.durable import beside
-from secondunit.media.h264 import open_stream
 from secondunit.splice import layout
-from secondunit.splice.conform import read_back
 from secondunit.splice.layout import INSET, LAYOUTS, Page
+from secondunit.splice.strip import Strip, read_back
 from secondunit.splice.typeface import typeface
 from secondunit.splice.typesetting import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from fractions import Fraction
     from pathlib import Path
 
@@ -97,19 +96,15 @@ def make_card(card: Card, look: Look, profile: Profile, out: Path) -> Facts:
     frames = length(card.seconds, profile.fps)
     with beside(out) as part:
         with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
-            stream = open_stream(clip, profile.width, profile.height, profile.fps)
-            for frame in _still(picture, frames, profile.fps):
-                clip.mux(stream.encode(frame))
-            clip.mux(stream.encode(None))
-        return read_back(part, "A card was made", frames)
-
-
-def _still(picture: Letters, frames: int, fps: Fraction) -> Iterator[av.VideoFrame]:
-    whole = av.VideoFrame.from_ndarray(picture, "rgb24")
-    frame = whole.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-    for at in range(frames):
-        frame.pts, frame.time_base = at, 1 / fps
-        yield frame
+            whole = av.VideoFrame.from_ndarray(picture, "rgb24")
+            still = whole.reformat(
+                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            )
+            strip = Strip(clip, profile)
+            for _ in range(frames):
+                strip.add(still)
+            strip.close()
+        return read_back(part, "A card was made", strip)
 
 
 def _lines_of(text: Card | Lettering) -> tuple[str, ...]:

@@ -17,12 +17,13 @@ from secondunit import keys
 from secondunit.cut.edit import CUT, Transition
 from secondunit.durable import beside
 from secondunit.media.frames import Upright, hd, paced
-from secondunit.media.h264 import QUICK, open_stream
+from secondunit.media.h264 import QUICK
 from secondunit.splice import Segment
-from secondunit.splice.conform import read_back
 from secondunit.splice.lettering import overlays
 from secondunit.splice.pictures import Canvas, Picture, Reel, Stencil, stored
+from secondunit.splice.strip import Strip, read_back
 from secondunit.splice.transitions import CHANGES, Moment, share
+from secondunit.splice.typeface import typeface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -181,7 +182,11 @@ def key(span: Span, profile: Profile, look: Look) -> str:
         return layer and [layer.source.sha256, layer.first, [str(w) for w in layer.words]]
 
     shown = [[s.frames, told(s.below), told(s.above), str(s.transition)] for s in span.stretches]
-    return keys.key("span", [str(profile), str(look), dict(QUICK), shown])
+    layers = [layer for s in span.stretches for layer in (s.below, s.above) if layer]
+    lines = [line for layer in layers for w in layer.words for line in w.lettering.lines]
+    # fonts of this machine, which help out, change a picture as well
+    fonts = typeface(look, lines).borrowed if lines else ()
+    return keys.key("span", [str(profile), str(look), dict(QUICK), shown, list(fonts)])
 
 
 def render(span: Span, out: Path, profile: Profile, look: Look) -> Facts:
@@ -192,13 +197,11 @@ def render(span: Span, out: Path, profile: Profile, look: Look) -> Facts:
     """
     with beside(out) as part:
         with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
-            stream = open_stream(clip, profile.width, profile.height, profile.fps, QUICK)
-            for at, frame in enumerate(pictures(span, profile, look)):
-                frame.pts, frame.time_base = at, 1 / profile.fps
-                frame.pict_type = 0  # the encoder would repeat the source's key frames
-                clip.mux(stream.encode(frame))
-            clip.mux(stream.encode(None))
-        return read_back(part, "A part of the film was rendered", span.frames)
+            strip = Strip(clip, profile, QUICK)
+            for frame in pictures(span, profile, look):
+                strip.add(frame)
+            strip.close()
+        return read_back(part, "A part of the film was rendered", strip)
 
 
 def pictures(span: Span, profile: Profile, look: Look) -> Iterator[av.VideoFrame]:
