@@ -147,8 +147,6 @@ def test_an_edit_of_its_own_ratio_is_painted_around_here_and_made_in_that_size_t
     ("shot", "place", "sentence"),
     [
         ("prompt: x", "{p", "no model of cometapi makes a still from words alone. Give a `reference`"),
-        ("prompt: x, first_frame: refs/door.png, duration: 7", "7",
-         "gen4_turbo makes 5 or 10 seconds, not 7. Order 10 and shorten it with `trim`."),
         ("prompt: x, first_frame: refs/door.png, seed: 1000000000", "1000000000",
          "1000000000 is above 999999999, the most gen4_turbo takes at cometapi."),
         (f"first_frame: refs/door.png, prompt: {'x' * 513}", "xxx",

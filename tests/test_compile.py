@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import shutil
 import sqlite3
@@ -13,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import av
 import pytest
+from footage import packets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import LISTS, furnish, plan
@@ -292,16 +291,6 @@ def manifest(folder: Path) -> dict[str, Any]:
     del page["key"]
     page["film"]["sha256"] = packets(folder / "films" / "chain.mp4")
     return {**page, "shot_list": ""}
-
-
-def packets(film: Path) -> str:
-    """Name all that is seen and heard of a film."""
-    with av.open(str(film)) as container:
-        streams = [s for s in container.streams if s.type in ("video", "audio")]
-        seen = hashlib.sha256()
-        for packet in container.demux(streams):
-            seen.update(bytes(packet))
-    return seen.hexdigest()
 
 
 @pytest.mark.timeout(400)  # three runs

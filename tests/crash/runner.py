@@ -19,14 +19,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import av  # noqa: F401  loaded once, for all runs
 import moviepy  # noqa: F401  the same
 import typer
 from points import Points
 
-from secondunit import cli, flow, media, production, shooting  # noqa: F401  the same
+from secondunit import cli, flow, media, production, shooting, workers  # noqa: F401  the same
 from secondunit.backlot import server as _server  # noqa: F401  the same
 from secondunit.flow.monitor import Monitor
 from secondunit.flow.steps import Steps
@@ -51,6 +51,12 @@ PACE = {
 QUICK = Pace(**PACE, again=(0.01, 0.02))
 
 
+class Thread(ThreadPoolExecutor):
+    """One thread in place of worker processes."""
+
+    _processes: ClassVar[dict[int, Any]] = {}  # none that could be ended
+
+
 def shoot_plainly(film: production.Production, *, day: str) -> None:
     """Walk the plan as the flow does once Prefect's server is lost."""
 
@@ -68,7 +74,7 @@ def shoot_plainly(film: production.Production, *, day: str) -> None:
 def without_prefect() -> None:
     """Walk films plainly, in this process alone."""
     flow.shoot = shoot_plainly
-    production.ProcessPoolExecutor = lambda *_, **__: ThreadPoolExecutor(1)  # type: ignore[attr-defined]  # see above
+    workers.ProcessPoolExecutor = lambda *_, **__: Thread(1)  # type: ignore[assignment,misc]  # see above
 
 
 def _once(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,7 +160,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         if file := order.get("plan"):
-            cli._compiled(file, cli.GatewayName("runway"), None, None)
+            cli._compiled(file, cli.GatewayName("runway"), None, None, None)
         began = time.monotonic()
         pid = os.fork()
         if pid == 0:

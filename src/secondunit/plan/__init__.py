@@ -12,8 +12,6 @@ from secondunit import keys
 from secondunit.cut.edit import PLAIN, Look, Mix
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     from secondunit.cut import Profile, Trim
     from secondunit.cut.edit import Deliverable, Edit
     from secondunit.errors import Problem
@@ -262,7 +260,7 @@ def dollars(credits_: int) -> Decimal:
     return (Decimal(credits_) / 100).quantize(Decimal("0.01"))
 
 
-def _plain(value: DataclassInstance) -> dict[str, Any]:
+def _plain(value: Edit | Look | Mix | Deliverable) -> dict[str, Any]:
     """Return a value as JSON-like data, with seconds as numbers."""
 
     def number(item: Any) -> Any:

@@ -331,11 +331,11 @@ def _matched(chars: str) -> tuple[tuple[str, int], ...]:
     if not program:
         return ()
     charset = " ".join(f"{ord(char):x}" for char in chars[:64])
-    asked = [program, "-f", "%{file}\n%{index}", f"{_KIN}:charset={charset}"]
     try:
         done = subprocess.run(  # noqa: S603  a program of the system, and nothing but numbers
-            asked, capture_output=True, text=True, check=True, timeout=10, errors="replace"
-        )
+            [program, "-f", "%{file}\n%{index}", f"{_KIN}:charset={charset}"],
+            capture_output=True, text=True, check=True, timeout=10, errors="replace",
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return ()
     path, _, index = done.stdout.partition("\n")
