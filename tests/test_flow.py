@@ -92,7 +92,7 @@ def test_a_run_tells_its_story(environment: dict[str, str], prefect_api: str, ch
     progress = [a for a in shown if a["key"] == "chain-progress"]
     assert float(progress[-1]["data"]) == 100
 
-    chain.write_text(chain.read_text().replace("out: 1", "out: 1.5"))
+    chain.write_text(chain.read_text().replace("speed: 2", "speed: 1.5"))
     again = shoot(environment, chain, api=prefect_api)
     assert again.returncode == 0, again.stderr
     tasks = task_runs(prefect_api, flow_run(prefect_api, "Chain")["id"])
