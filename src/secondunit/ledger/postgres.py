@@ -105,6 +105,8 @@ class Postgres:
     def close(self) -> None:
         """Close the connection; films that were held through it are free."""
         with self._lock:
+            with suppress(psycopg.Error):  # else the server lets go a moment after the connection
+                self._link.execute("SELECT pg_advisory_unlock_all()")
             self._link.close()
 
     def warm(self) -> None:
