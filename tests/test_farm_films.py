@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import bucket
 import pytest
 import yaml
+from footage import packets
 from reel import reel
 from strict import Life, Strict, listening
 from test_shoot_command import FOR_EVER, KEY, Set
@@ -71,7 +72,7 @@ def test_what_one_worker_made_the_others_have(
     assert sorted(strict.taken) == PROMPTS
     assert len(strict.requests) == requests
     assert all(shot["cached"] for shot in shots(two).values())
-    films = [(at.folder / "films" / "lamp.mp4").read_bytes() for at in (one, two)]
+    films = [packets(at.folder / "films" / "lamp.mp4") for at in (one, two)]
     assert films[0] == films[1]
 
 
