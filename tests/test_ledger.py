@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -293,6 +294,38 @@ def test_a_ledger_that_others_write_to_is_waited_for(ledger: Ledger, path: Path)
     other.execute("BEGIN IMMEDIATE")
     threading.Timer(0.3, other.execute, ["COMMIT"]).start()
     assert ledger.intend(intent(), FREELY).state == "intent"
+    other.close()
+
+
+class Broken(BaseException):
+    """What a handler of signals raises wherever the main thread is, as Prefect's does."""
+
+
+@pytest.fixture
+def _breaking() -> Iterator[None]:
+    def broken(*_: object) -> None:
+        raise Broken
+
+    before = signal.signal(signal.SIGTERM, broken)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_breaking")
+@pytest.mark.covers("B3")
+def test_a_signal_as_a_transaction_begins_leaves_the_ledger_writable(
+    ledger: Ledger, path: Path
+) -> None:
+    order = ledger.intend(intent(), FREELY)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    threading.Timer(0.6, other.execute, ["COMMIT"]).start()
+    with pytest.raises(Broken):  # SQLite waits for the other, and has begun when that is done
+        ledger.doubted(order, "unknown")
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(ledger.opened, order, "paid for", 12).result()
+    assert (opened.state, ledger.of("k")[0].ticket) == ("open", "paid for")
     other.close()
 
 

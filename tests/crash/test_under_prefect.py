@@ -53,11 +53,11 @@ def ordering(points: list[str]) -> list[str]:
 def test_sigterm_never_comes_between_an_order_and_its_ticket(
     flowing: Scene, points: list[str], count: int
 ) -> None:
-    """Prefect has a handler of its own, which raises wherever the main thread is."""
+    """Prefect's own handler would raise wherever the main thread is, or be lost in a callback."""
     for stop in spread(ordering(points), count):
         flowing.wipe()
         ended = flowing.shoot(stop, (signal.SIGTERM,))
-        assert ended.code in {0, 130}, (stop, ended)
+        assert ended.code == 130, (stop, ended)
         assert bill(flowing).problems() == [], stop
         assert bill(flowing).doubts == [], stop
         assert goes_on(flowing, "--attach") == [], stop

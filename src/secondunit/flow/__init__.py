@@ -236,7 +236,8 @@ async def _shoot(handed: Handed, day: str, *, temporary: bool) -> None:
 
 async def _handed_over(handed: Handed) -> State[Any]:
     """Make the film that was handed over, in the flow's run."""
-    steps = await _filmed(handed.production, handed.monitor)
+    with stopping.as_interrupt():
+        steps = await _filmed(handed.production, handed.monitor)
     handed.shown[str(this_run.id)] = 0 if handed.monitor.lost else steps.shown
     return outcome(handed.production)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit import standby
 from secondunit.errors import EXIT_INTERRUPTED, EXIT_SHOTS, SecondUnitError
-from secondunit.flow import following, server
+from secondunit.flow import following, server, stopping
 from secondunit.flow.monitor import Monitor
 from secondunit.watch import say
 
@@ -85,7 +85,7 @@ def main(flow: Flow[[], Any]) -> int:
     run = ByHand()
     by_hand.set(run)
     try:
-        with server.running() as temporary:
+        with stopping.as_interrupt(), server.running() as temporary:
             return asyncio.run(run.shoot(flow, temporary=temporary))
     except SecondUnitError as error:
         say(str(error), error=True)

@@ -249,11 +249,14 @@ def _ask_for_review(production: Production) -> None:
 
 @contextmanager
 def _watcher(plan: Plan) -> Iterator[Watcher]:
-    """Show the day on the terminal where it was begun there; a worker has its log."""
+    """Show the day on the terminal where it was begun there, and have it end as things do there.
+
+    A worker has its log, and its own way to end a run.
+    """
     if by_hand.get(None) is None:
         yield Silent()
         return
-    with watching(plan, terminal()) as watcher:
+    with stopping.as_interrupt(), watching(plan, terminal()) as watcher:
         yield watcher
 
 

@@ -1,9 +1,11 @@
-"""A run that is broken off from outside says which tickets go on."""
+"""A run that is broken off from outside ends in order, and says which tickets go on."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+import signal
+import threading
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prefect import get_run_logger
@@ -15,13 +17,31 @@ from prefect.states import Cancelled
 from secondunit.flow.unattended import on_order
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from prefect.client.schemas.objects import State
 
     from secondunit.standby import Books
 
 GRACE = 5.0  # seconds for the server to take it in; the process is about to end
+
+
+@contextmanager
+def as_interrupt() -> Iterator[None]:
+    """Have SIGTERM end what a person runs as Ctrl-C does, while the block lasts.
+
+    Prefect's own handler raises wherever the main thread is, where a transaction has just begun or
+    in a callback of asyncio's, which loses it. A worker's runs keep it: with it they tell their
+    worker that they were cancelled.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @asynccontextmanager

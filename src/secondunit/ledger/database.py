@@ -97,8 +97,8 @@ class Database:
     def commit(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction; it is on the disk when the block has ended."""
         with self._lock, self.mapped():
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")  # a signal may raise as soon as it has begun
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:

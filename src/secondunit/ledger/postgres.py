@@ -127,10 +127,8 @@ class Postgres:
     @contextmanager
     def commit(self) -> Iterator[Link]:
         """Lend the connection for one transaction, alone; the server has it on its disk afterwards."""
-        with self._lock, self.mapped():
-            self._wake("BEGIN")
-            with self._transaction():
-                yield self._link
+        with self._lock, self.mapped(), self._transaction(self._wake):
+            yield self._link
 
     @contextmanager
     def mapped(self) -> Iterator[None]:
@@ -152,9 +150,10 @@ class Postgres:
             ) from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._within = True
+    def _transaction(self, begin: Callable[[str], None]) -> Iterator[None]:
         try:
+            begin("BEGIN")  # a signal may raise as soon as it has begun
+            self._within = True
             self._link.execute(ONE_BY_ONE)
             yield
             self._link.execute("COMMIT")
@@ -266,8 +265,7 @@ class Postgres:
                     " confirmed may be gone after a power cut. Turn it on. Nothing was ordered."
                 )
         if not (found := version_of(self._link)):
-            self._link.execute("BEGIN")
-            with self._transaction():
+            with self._transaction(self._link.execute):
                 begin(self._link)
             found = version_of(self._link)
         if found > VERSION:
@@ -310,8 +308,7 @@ class Postgres:
                 return
 
     def _retake(self) -> None:
-        self._link.execute("BEGIN")
-        with self._transaction():
+        with self._transaction(self._link.execute):
             for film, number in tuple(self._films.items()):
                 found, holder, free = self._try(film)
                 if found != number:
