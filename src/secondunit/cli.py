@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secondunit import __version__, delivering, dispatching
+from secondunit import __version__, checking, delivering, dispatching, settling
 from secondunit.errors import (
     EXIT_INTERRUPTED,
     EXIT_SHOTS,
-    EXIT_SPEC,
     Bug,
     SecondUnitError,
     SpecError,
@@ -28,7 +27,6 @@ from secondunit.options import (
     File,
     Format,
     FormatOption,
-    GatewayName,
     GatewayOption,
     Only,
     Out,
@@ -40,7 +38,6 @@ from secondunit.watch import Steady, say
 if TYPE_CHECKING:
     from secondunit.callsheet import Sheet
     from secondunit.crew import Project
-    from secondunit.errors import Problem
     from secondunit.plan import Plan
 
 app = typer.Typer(
@@ -79,69 +76,6 @@ def init(
     say(f"Wrote {path}. Shoot it for free: secondunit shoot {path}")
 
 
-@app.command()
-def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="The shot lists.")],
-    strict: Annotated[bool, typer.Option("--strict", help="Make remarks errors.")] = False,
-    gateway: GatewayOption = None,
-    quality: Quality = None,
-    root: Root = None,
-    format_: FormatOption = Format.TEXT,
-) -> None:
-    """Tell every problem of shot lists, and do nothing else."""
-    from secondunit.crew import compiled
-
-    pages = []
-    failed = False
-    for file in files:
-        problems: tuple[Problem, ...] = ()
-        remarks: tuple[Problem, ...] = ()
-        try:
-            plan = compiled(file, gateway.value if gateway else None, quality, root or [])
-            remarks = plan.remarks
-        except SpecError as error:
-            problems, remarks = error.problems, error.remarks
-        bad = bool(problems) or (strict and bool(remarks))
-        failed = failed or bad
-        pages.append(_page(file, problems, remarks, ok=not bad))
-        if format_ is Format.TEXT:
-            _tell_check(file, problems, remarks, strict=strict)
-    if format_ is Format.JSON:
-        say(json.dumps({"files": pages}, indent=2, ensure_ascii=False))
-    raise typer.Exit(EXIT_SPEC if failed else 0)
-
-
-def _tell_check(
-    file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...], *, strict: bool
-) -> None:
-    for remark in remarks:
-        say(str(remark), error=strict or bool(problems))
-    if problems:
-        say(str(SpecError(problems)), error=True)
-        return
-    count = len(remarks)
-    tally = f"{count} remark{'' if count == 1 else 's'}" if count else "nothing wrong"
-    say(f"{file}: {tally}." + (" Nothing was ordered." if strict and count else ""))
-
-
-def _page(
-    file: str, problems: tuple[Problem, ...], remarks: tuple[Problem, ...], *, ok: bool
-) -> dict[str, Any]:
-    return {
-        "file": file,
-        "ok": ok,
-        "problems": [_described(p) for p in problems],
-        "remarks": [_described(r) for r in remarks],
-    }
-
-
-def _described(problem: Problem) -> dict[str, Any]:
-    return {
-        "line": problem.line, "column": problem.column, "where": problem.where,
-        "message": problem.message, "code": problem.code or None,
-    }  # fmt: skip
-
-
 @app.command(name="plan")
 def plan_(
     file: File,
@@ -156,8 +90,11 @@ def plan_(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Print the call sheet: what would be ordered, why, and what it costs."""
-    plan = _compiled(file, gateway, quality, root, out)
-    sheet = _sheet(plan, _project(plan, out))
+    from secondunit.crew import project_beside
+    from secondunit.planning import compiled
+
+    plan = compiled(file, gateway, quality, root, out)
+    sheet = _sheet(plan, project_beside(file, out))
     page = json.dumps(sheet.describe(), indent=2, ensure_ascii=False)
     if output:
         from secondunit.durable import beside
@@ -193,9 +130,11 @@ def compile_(
     """Print what a shot list compiles to as a Mermaid graph, or write it as a flow of its own."""
     from secondunit import compiling, standby
     from secondunit.callsheet import mermaid
+    from secondunit.crew import project_beside
+    from secondunit.planning import compiled
 
-    plan = _compiled(file, gateway, quality, root, out)
-    plan = standby.selected(standby.Call(plan, _project(plan, out), only)).plan
+    plan = compiled(file, gateway, quality, root, out)
+    plan = standby.selected(standby.Call(plan, project_beside(file, out), only)).plan
     if output is None:
         say(mermaid(plan))
         return
@@ -224,14 +163,16 @@ def shoot(
 ) -> None:
     """Shoot the whole list and join the film. Run it again at any time; nothing is bought twice."""
     from secondunit import shooting, standby
+    from secondunit.crew import project_beside
+    from secondunit.planning import compiled
 
-    plan = _compiled(file, gateway, quality, root, out)
+    plan = compiled(file, gateway, quality, root, out)
     call = standby.Call(
-        plan=plan, project=_project(plan, out), only=only, budget=standby.amount(budget),
+        plan=plan, project=project_beside(file, out), only=only, budget=standby.amount(budget),
         yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
     )  # fmt: skip
     call = standby.drafted(
-        standby.selected(call), lambda: _compiled(file, gateway, "draft", root, out)
+        standby.selected(call), lambda: compiled(file, gateway, "draft", root, out)
     )
     code = shooting.shoot(call)
     if open_ and code == 0:
@@ -251,11 +192,12 @@ def status(
     """Show where every shot stands, every order, and what was spent."""
     from secondunit import books
     from secondunit.callsheet import status as page
-    from secondunit.crew import Settings
+    from secondunit.crew import Settings, project_beside
     from secondunit.plan import dollars
+    from secondunit.planning import compiled
 
-    plan = _compiled(file, gateway, quality, root, out)
-    project = _project(plan, out)
+    plan = compiled(file, gateway, quality, root, out)
+    project = project_beside(file, out)
     sheet = _sheet(plan, project)
     with books.look(project, Settings.load()) as ledger:
         orders = ledger.of_film(plan.name) if ledger else ()
@@ -269,111 +211,6 @@ def status(
         return
     _print(page(sheet, orders))
     say(f"Spent on this film so far: {paid} credits (${dollars(paid)}), doubtful orders included.")
-
-
-@app.command()
-def review(
-    file: File,
-    approve: Annotated[bool, typer.Option("--approve", help="Go on with what is shown.")] = False,
-    reject: Annotated[bool, typer.Option("--reject", help="It is not good enough.")] = False,
-    again: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SHOT", help="With --reject: only this one is bad. Repeatable."),
-    ] = None,
-    notes: Annotated[str, typer.Option(help="Why; it is told with the decision.")] = "",
-    out: Out = None,
-) -> None:
-    """Show what waits for your judgement, or decide it."""
-    from secondunit import judging
-    from secondunit.reviews.decisions import Verdict
-
-    if approve and (reject or again):
-        raise UsageError("Say one of --approve or --reject. Nothing was changed.")
-    verdict = None
-    if approve or reject or again:
-        verdict = Verdict(approve, tuple(again or ()), judging.whoever(), notes)
-    raise typer.Exit(judging.review(_project_of(file, out), file, verdict))
-
-
-@app.command()
-def settle(
-    file: File,
-    shots: Annotated[list[str], typer.Argument(metavar="SHOT…", help="The shots to decide.")],
-    attach: Annotated[
-        str | None, typer.Option(help="It arrived: this is its ticket, from the gateway's page.")
-    ] = None,
-    resubmit: Annotated[
-        bool,
-        typer.Option("--resubmit", help="Order it again next time; the old one counts as spent."),
-    ] = False,
-    abandon: Annotated[
-        bool,
-        typer.Option("--abandon", help="Give it up; it counts as spent and is not ordered again."),
-    ] = False,
-    gateway: GatewayOption = None,
-    out: Out = None,
-) -> None:
-    """Decide orders that are in doubt, lost, held or given up."""
-    from secondunit import deciding
-
-    if sum((attach is not None, resubmit, abandon)) != 1:
-        raise UsageError(
-            "Say one of --attach TICKET, --resubmit or --abandon. Nothing was changed."
-        )
-    if attach is not None and len(shots) > 1:
-        raise UsageError("A ticket belongs to one shot. Name one. Nothing was changed.")
-    project = _project_of(file, out)
-    decision: deciding.Decision = (
-        "attach" if attach is not None else "resubmit" if resubmit else "abandon"
-    )
-    for shot in shots:
-        call = deciding.Settle(
-            project, Path(file).stem, shot, decision, attach or "",
-            gateway.value if gateway else None,
-        )  # fmt: skip
-        say(deciding.settle(call))
-
-
-@app.command()
-def cancel(
-    file: File,
-    shots: Annotated[
-        list[str] | None, typer.Argument(metavar="[SHOT…]", help="Only these; all if none.")
-    ] = None,
-    gateway: GatewayOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")] = False,
-    out: Out = None,
-    root: Root = None,
-    base_url: BaseUrl = None,
-) -> None:
-    """Cancel queued tickets. What rolls or is finished is left alone."""
-    from secondunit import deciding
-
-    plan = _compiled(file, gateway, None, root, out)
-    deciding.cancel(
-        deciding.Cancel(
-            project=_project(plan, out), film=plan.name, gateway=plan.gateway,
-            shots=tuple(shots or ()), yes=yes, base_url=base_url,
-        )
-    )  # fmt: skip
-
-
-@app.command()
-def rebuild(file: File, out: Out = None) -> None:
-    """Write a lost ledger anew from the takes in the store."""
-    from secondunit import books
-    from secondunit.crew import Settings, stored
-    from secondunit.plan import dollars
-
-    project, settings = _project_of(file, out), Settings.load()
-    with project.held():
-        found = books.rebuild(project, stored(project, settings), settings, Path(file).stem)
-    say(
-        f"{found.takes} take{'' if found.takes == 1 else 's'} written back ({found.credits} credits,"
-        f" ${dollars(found.credits)}), {found.open} ticket{'' if found.open == 1 else 's'} open."
-        " Orders that were in doubt when the ledger was lost are not known: look at your gateway's"
-        " own page before you shoot."
-    )
 
 
 @app.command()
@@ -423,33 +260,11 @@ def schema() -> None:
     say(json.dumps(json_schema(), indent=2))
 
 
-delivering.add_to(app)
-dispatching.add_to(app)
+for room in (checking, settling, delivering, dispatching):
+    room.add_to(app)
 
 
 # --- shared by the commands -----------------------------------------------------------------
-
-
-def _compiled(
-    file: str,
-    gateway: GatewayName | None,
-    quality: str | None,
-    root: list[str] | None,
-    out: str | None,
-) -> Plan:
-    from secondunit.planning import compiled
-
-    return compiled(file, gateway.value if gateway else None, quality, root or [], out)
-
-
-def _project(plan: Plan, out: str | None) -> Project:
-    return _project_of(plan.file, out)
-
-
-def _project_of(file: str, out: str | None) -> Project:
-    from secondunit.crew import Settings, project_of
-
-    return project_of(Path(file).parent, out, Settings.load())
 
 
 def _sheet(plan: Plan, project: Project) -> Sheet:
@@ -536,7 +351,7 @@ def _tell_error(error: SecondUnitError, *, as_json: bool) -> None:
         say(str(error), error=True)
     elif isinstance(error, SpecError):
         file = error.problems[0].file if error.problems else ""
-        page = _page(file, error.problems, error.remarks, ok=False)
+        page = checking.page(file, error.problems, error.remarks, ok=False)
         say(json.dumps({"files": [page]}, indent=2, ensure_ascii=False))
     else:
         page = {"error": str(error), "exit_code": error.exit_code}

@@ -248,8 +248,16 @@ def project_of(folder: str | Path, out: str | None, settings: Settings) -> Proje
     return Project(Path(out or settings.out or folder).expanduser().absolute())
 
 
+def project_beside(file: str, out: str | None) -> Project:
+    """Return the project of the shot list `file`: beside it, or where `--out` or the settings say."""
+    return project_of(Path(file).parent, out, Settings.load())
+
+
 def compiled(
-    file: str, gateway: str | None = None, quality: str | None = None, roots: Sequence[str] = ()
+    file: str,
+    gateway: str | None = None,
+    quality: str | None = None,
+    roots: Sequence[str] | None = None,
 ) -> Plan:
     """Read the shot list `file` and compile it, with the user's prices and today's catalogue.
 
@@ -260,7 +268,7 @@ def compiled(
     from secondunit.plan.planner import Choices, compile_plan
 
     choices = Choices(
-        gateway=gateway, quality=quality, roots=allowed_roots(roots),
+        gateway=gateway, quality=quality, roots=allowed_roots(roots or ()),
         today=datetime.now(UTC).date(), prices=prices(Settings.load()),
     )  # fmt: skip
     return compile_plan(shotlist.read(file), choices)

@@ -55,13 +55,13 @@ def deliver(
     """Make the deliverables of a film that was shot. Nothing is ordered; what is there stays."""
     import asyncio
 
-    from secondunit.crew import Settings, project_of, stored
+    from secondunit.crew import Settings, project_beside, stored
     from secondunit.planning import compiled
     from secondunit.watch import terminal, watching
 
     settings = Settings.load()
-    plan = compiled(file, gateway.value if gateway else None, quality, root or [], out)
-    project = project_of(plan.folder, out, settings)
+    plan = compiled(file, gateway, quality, root, out)
+    project = project_beside(file, out)
     wanted = _chosen(plan, names or [])
     as_json = format_ is Format.JSON
     with project.held():

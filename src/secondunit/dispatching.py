@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secondunit.crew import apart
 from secondunit.errors import EXIT_SPEC, SecondUnitError, UsageError
 from secondunit.options import Format, FormatOption
 from secondunit.watch import say
@@ -108,6 +107,8 @@ def _wait(work: Coroutine[Any, Any, Any]) -> Any:
 @contextmanager
 def _prefect() -> Iterator[str]:
     """Have Prefect loaded and its server there; what it refuses is a sentence. Raises UsageError."""
+    from secondunit.crew import apart
+
     with apart():
         from secondunit.flow import serving
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,18 +15,12 @@ class Format(StrEnum):
     JSON = "json"
 
 
-class GatewayName(StrEnum):
-    """Who takes the orders."""
-
-    BACKLOT = "backlot"
-    RUNWAY = "runway"
-    COMETAPI = "cometapi"
-
-
 File = Annotated[str, typer.Argument(metavar="FILE", help="The shot list.")]
 Out = Annotated[str | None, typer.Option(help="Put films/ and .secondunit/ into this folder.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="Print text, or one JSON document.")]
-GatewayOption = Annotated[GatewayName | None, typer.Option(help="Who takes the orders.")]
+GatewayOption = Annotated[
+    Literal["backlot", "runway", "cometapi"] | None, typer.Option(help="Who takes the orders.")
+]
 Quality = Annotated[
     str | None, typer.Option(help="Which profile of models: draft, final or your own.")
 ]

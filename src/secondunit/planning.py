@@ -19,7 +19,7 @@ def compiled(
     file: str,
     gateway: str | None = None,
     quality: str | None = None,
-    roots: Sequence[str] = (),
+    roots: Sequence[str] | None = None,
     out: str | None = None,
 ) -> Plan:
     """Compile a shot list; a shot that was made shorter since is cut from the take that is here.

@@ -26,7 +26,7 @@ import moviepy  # noqa: F401  the same
 import typer
 from points import Points
 
-from secondunit import cli, flow, media, production, shooting, workers  # noqa: F401  the same
+from secondunit import cli, flow, media, planning, production, shooting, workers  # noqa: F401  the same
 from secondunit.backlot import server as _server  # noqa: F401  the same
 from secondunit.flow.monitor import Monitor
 from secondunit.flow.steps import Steps
@@ -92,7 +92,7 @@ def prepared() -> Points:
     """Make this process ready to fork runs."""
     Pace.to = staticmethod(lambda *, slow: QUICK)  # type: ignore[method-assign,assignment]  # patience is not tested here
     cli.app = typer.main.get_command(cli.app)  # type: ignore[assignment]  # built once: it takes 40 ms
-    cli._compiled = _once(cli._compiled)
+    planning.compiled = _once(planning.compiled)
     download.certificates()
     points = Points()
     points.install()
@@ -160,7 +160,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         if file := order.get("plan"):
-            cli._compiled(file, cli.GatewayName("runway"), None, None, None)
+            planning.compiled(file, "runway", None, None, None)
         began = time.monotonic()
         pid = os.fork()
         if pid == 0:
