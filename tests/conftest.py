@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for _number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(_number, signal.SIG_DFL)
+
+settings.register_profile("untimed")  # how fast a machine is fails no test
+settings.load_profile("untimed")
 
 BIN = Path(sys.executable).parent
 IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"

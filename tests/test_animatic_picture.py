@@ -98,7 +98,7 @@ moves = st.builds(
 @given(
     moves, st.integers(1, 60), st.builds(Room, st.floats(0, 0.3), st.floats(0, 0.3)), st.booleans()
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_no_pose_looks_beyond_the_picture(
     move: Move, frames: int, room: Room, centred: bool
 ) -> None:

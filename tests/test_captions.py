@@ -53,7 +53,7 @@ def words(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFC", text) if not blank(char))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(dialogues, lengths)
 def test_captions_lie_in_the_shot_one_after_the_other(
     dialogue: list[Line], seconds: Fraction
@@ -66,7 +66,7 @@ def test_captions_lie_in_the_shot_one_after_the_other(
     assert at <= seconds
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(dialogues, lengths)
 def test_a_caption_has_at_most_two_lines_of_42_characters(
     dialogue: list[Line], seconds: Fraction
@@ -76,7 +76,7 @@ def test_a_caption_has_at_most_two_lines_of_42_characters(
         assert all(0 < cells(line) <= WIDEST for line in cue.lines)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(some.lists(texts.filter(lambda text: "\u0300" not in text), max_size=5), lengths)
 def test_every_word_is_shown_and_in_order(said: list[str], seconds: Fraction) -> None:
     cues = timed([Line(text) for text in said], seconds)
@@ -184,7 +184,7 @@ def test_webvtt_gives_everyone_a_voice() -> None:
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(dialogues, lengths)
 def test_other_programs_read_the_same_captions(dialogue: list[Line], seconds: Fraction) -> None:
     cues = timed(dialogue, seconds)

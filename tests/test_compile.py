@@ -172,7 +172,7 @@ def called(of: Plan, title: str, names: list[str]) -> Plan:
     return replace(of, title=title, steps=steps, cut=cut, quality=title, file=f"{title[:40]}.yaml")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(title=NAMES, names=st.lists(NAMES, min_size=1, max_size=8, unique=True))
 def test_whatever_the_names_are_the_flow_is_python_and_nothing_else(
     eight: Plan, title: str, names: list[str]

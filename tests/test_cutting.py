@@ -402,7 +402,7 @@ MORE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(CUTS, MORE, st.fixed_dictionaries(dict.fromkeys("abcd", SHOT)))
 def test_whatever_is_done_in_the_cut_the_orders_are_the_same(folder, cut, more, edits):
     """Keys, prices, requests, and files that leave: editing touches none of them."""

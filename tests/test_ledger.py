@@ -809,11 +809,11 @@ class AnyRun(RuleBasedStateMachine):
 
 
 TestAnyRun = AnyRun.TestCase
-TestAnyRun.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestAnyRun.settings = settings(max_examples=15, stateful_step_count=25)
 
 
 @pytest.mark.long
 class TestAnyRunAtLength(AnyRun.TestCase):  # type: ignore[misc, name-defined]  # made by hypothesis
     """The same, far longer."""
 
-    settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=400, stateful_step_count=50)

@@ -66,7 +66,7 @@ class AnyRunOnPostgres(AnyRun):
 class TestAnyRunOnPostgres(AnyRunOnPostgres.TestCase):  # type: ignore[misc, name-defined]  # made by hypothesis
     """A few runs of it."""
 
-    settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=5, stateful_step_count=25)
 
 
 @pytest.fixture(scope="module")

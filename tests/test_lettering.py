@@ -210,7 +210,7 @@ def inside(overlay: Overlay, size: tuple[int, int]) -> None:
     assert overlay.y + rows <= size[1]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     kind=some.sampled_from(KINDS),
     lines=some.lists(some.text(max_size=60), max_size=4),

@@ -92,7 +92,7 @@ def test_a_peak_between_samples_is_found() -> None:
     assert found.peak == pytest.approx(0.0, abs=0.1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 20000), max_size=8))
 def test_it_does_not_matter_how_a_programme_is_cut_into_blocks(cuts: list[int]) -> None:
     sound = programme(1.37)
@@ -124,7 +124,7 @@ def test_a_programme_becomes_as_loud_as_asked_and_its_peak_stays_below(
     assert peak <= -0.9, "the other meter rounds to tenths"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     bursts=st.lists(st.tuples(st.integers(0, 45000), st.floats(0.1, 8)), min_size=1, max_size=9),

@@ -109,7 +109,7 @@ KINDS = st.sampled_from(["cut", "fade", "dissolve", "wipe", "slide", "dip"])
 RATES = st.sampled_from([FPS, Fraction(24000, 1001), Fraction(30000, 1001), Fraction(25)])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(shots=st.lists(st.tuples(SHOT, KINDS), min_size=1, max_size=6), fps=RATES, data=st.data())
 def test_the_sound_is_as_long_as_the_film_to_the_sample(
     reel: dict[str, Source], shots: list[tuple[tuple[int, int, int], str]], fps: Fraction, data

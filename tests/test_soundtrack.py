@@ -183,7 +183,7 @@ def test_a_track_that_fails_leaves_nothing_that_looks_whole(
     assert not list(tmp_path.glob("*.track"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cut=st.integers(1, 60), into=st.sampled_from(["cut", "fade", "dissolve"]), data=st.data())
 def test_a_stretch_is_just_what_the_whole_film_has_there(
     reel: dict[str, Source], cut: int, into: str, data
