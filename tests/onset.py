@@ -82,10 +82,10 @@ class Production:
     def store(self) -> Store:
         return Store(self.project.store)
 
-    def plan(self, text: str = ONE) -> Plan:
+    def plan(self, text: str = ONE, quality: str | None = None) -> Plan:
         path = self.folder / "film.yaml"
         path.write_text(text)
-        return compile_plan(shotlist.read(str(path)), Choices(gateway=self.house))
+        return compile_plan(shotlist.read(str(path)), Choices(gateway=self.house, quality=quality))
 
     def shoot(self, plan: Plan, shot: str | None = None) -> Take:
         """Take the steps of a plan, or of one shot, one after the other; return the last take."""

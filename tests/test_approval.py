@@ -338,6 +338,61 @@ def test_a_draft_is_made_and_judged_first_and_both_count_for_one_budget(at: Offi
     assert (told["judged"], told["who"]) == ("draft", "somebody on Prefect's page")
 
 
+TAKES = """title: Two
+defaults: {duration: 2, ratio: '16:9', seed: 7, first_frame: door.png}
+review: {draft: required}
+shots:
+  one: {prompt: A gate opens., takes: 2}
+  two: A bell rings.
+"""
+
+
+def takes(at: Office) -> list[tuple[str, str, int]]:
+    """Return model, prompt and seed of each order since the test began."""
+    orders = [body for _, body in at.strict.orders[at.before :]]
+    return sorted((b["model"], b["promptText"], b["seed"]) for b in orders)
+
+
+def test_of_several_takes_the_circled_one_alone_is_ordered_for_the_film(at: Office) -> None:
+    at.file.write_text(TAKES)
+    (at.folder / "door.png").write_bytes(at.strict.footage("still", (1280, 720), 0))
+    run = at.begin(budget=3 * 10 + 2 * 24)
+    at.until(run, "Suspended")
+    draft = [
+        ("gen4_turbo", "A bell rings.", 7), ("gen4_turbo", "A gate opens.", 7),
+        ("gen4_turbo", "A gate opens.", 8),
+    ]  # fmt: skip
+    assert takes(at) == draft
+    circled = at.form(run)["schema"]["properties"]["circled"]
+    assert circled["items"]["enum"] == ["one take 1", "one take 2"]
+    answer = {"decision": "approve", "circled": ["one take 1"]}
+    assert at.resume(run, answer) == "ACCEPT"
+    at.until(run, "Completed")
+    film = [("gen4.5", "A bell rings.", 7), ("gen4.5", "A gate opens.", 7)]
+    assert takes(at) == sorted(film + draft)
+    assert [(s["shot"], s["take"], s["seed"]) for s in at.manifest["shots"]] == [
+        ("one", 1, 7), ("two", None, 7),
+    ]  # fmt: skip
+
+
+def test_takes_are_circled_on_a_terminal(at: Office, paid: dict[str, str]) -> None:
+    at.file.write_text(TAKES)
+    (at.folder / "door.png").write_bytes(at.strict.footage("still", (1280, 720), 0))
+    ours, theirs = pty.openpty()
+    os.write(ours, b"yes one take 1\n")
+    done = subprocess.run(
+        [BIN / "secondunit", "shoot", at.file, "--gateway", "runway", "--yes", "--budget", "$3"],
+        env={**paid, "PREFECT_API_URL": at.api}, stdin=theirs, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Type yes and the takes that you circle, or no and the shots" in done.stdout
+    film = [("gen4.5", "A bell rings.", 7), ("gen4.5", "A gate opens.", 7)]
+    assert [order for order in takes(at) if order[0] == "gen4.5"] == film
+
+
 @pytest.mark.long
 def test_a_suspended_run_that_is_cancelled_is_over_and_costs_nothing(at: Office) -> None:
     run = at.begin()

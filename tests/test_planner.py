@@ -305,3 +305,79 @@ def test_a_thousand_shots_are_one_plan():
     )
     made = plan(text, ".")
     assert [step.shot for step in made.steps] == [f"s{n}" for n in range(1000)]
+
+
+# --- takes ------------------------------------------------------------------------------------
+
+TAKEN = """\
+profiles: {draft: {takes: 3}}
+defaults: {seed: 7, duration: 5}
+shots:
+  a: {prompt: A door opens., takes: 3}
+  b: {prompt: A lamp turns., continues: a}
+  c: {prompt: A car passes., first_frame: {prompt: A street.}, takes: 2}
+  d: {prompt: A bell., seed: null, takes: 2}
+"""
+
+
+def takes(made) -> list[tuple[str, int]]:
+    return [(step.shot, step.seed) for step in made.steps if step.kind == "take"]
+
+
+def test_takes_are_shot_seed_by_seed_and_the_last_is_in_the_film(folder):
+    made = plan(TAKEN, folder, gateway="runway")
+    d = next(step.seed for step in made.steps if step.shot == "d take 1")
+    assert takes(made) == [
+        ("a take 1", 7), ("a take 2", 8), ("a take 3", 9), ("b", 7), ("c take 1", 7), ("c take 2", 8),
+        ("d take 1", d), ("d take 2", d + 1),
+    ]  # fmt: skip
+    assert [made.step(entry.key).take for entry in made.cut] == [3, None, 2, 2]
+    assert [made.step(entry.key).of for entry in made.cut] == [entry.shot for entry in made.cut]
+    assert made.steps[3].needs == (made.steps[2].key,), "b opens on the take that is in the film"
+    assert [step.shot for step in made.steps if step.kind == "still"] == ["c"], "takes share it"
+    assert "a · gen4.5 · take 2" in [step.label for step in made.steps]
+
+
+def test_more_takes_of_a_shot_leave_its_first_one_as_it_was(folder):
+    once = plan(TAKEN.replace(", takes: 3}\n  b", "}\n  b").replace(", takes: 2", ""), folder)
+    first = {step.of: step.key for step in plan(TAKEN, folder).steps if step.take == 1}
+    assert {entry.shot: entry.key for entry in once.cut if entry.shot in first} == first
+
+
+def test_a_circled_take_alone_is_wanted(folder):
+    every = {step.shot: step.key for step in plan(TAKEN, folder).steps}
+    made = plan(TAKEN.replace("takes: 3}\n  b", "takes: 3, circled: 2}\n  b"), folder)
+    assert takes(made)[:2] == [("a take 2", 8), ("b", 7)]
+    assert made.cut[0].key == every["a take 2"]
+    reviewed = plan(TAKEN, folder, circled={"a": 1, "b": 3})
+    assert takes(reviewed)[:2] == [("a take 1", 7), ("b take 3", 9)]
+    assert takes(plan(TAKEN, folder, quality="draft"))[3:6] == [
+        (f"b take {n}", n + 6) for n in (1, 2, 3)
+    ]
+
+
+def test_a_selection_has_all_takes_of_its_shots(folder):
+    made = plan(TAKEN, folder)
+    wanted = planner.select(made, "c")
+    assert [s.shot for s in made.steps if s.key in wanted] == ["c", "c take 1", "c take 2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shots: [{prompt: x, takes: 2, circled: 3}]",
+         "1:40: shots[0].circled: take 3 is circled, and `takes` is 2."),
+        ("shots: [{prompt: x, takes: 11}]", "1:28: shots[0].takes"),
+        ("shots: [{prompt: x, circled: 0}]", "1:30: shots[0].circled"),
+        ("shots:\n  a: {prompt: x, takes: 2}\n  a take 2: x",
+         "2:25: shots.a.takes: a take of a is called `a take 2`, and so is another shot."),
+        ("shots: [{prompt: x, takes: 2, seed: 4294967295}]",
+         "4294967296, the seed of take 2, is above 4294967295"),
+        ("shots: [{prompt: x, takes: 2, model: hailuo3}]",
+         "hailuo3 takes no seed, so all its takes would be the same order."),
+        ("gateway: runway\nbudget: {per_shot: 100}\nshots: [{prompt: x, duration: 5, takes: 2}]",
+         "2 takes of sh010 may cost 120 credits, and `budget.per_shot` allows 100."),
+    ],
+)  # fmt: skip
+def test_takes_that_cannot_be_are_told(text, message, folder):
+    assert message in said(text, folder)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from secondunit import judging, keys, reviews, shotlist
+from secondunit import judging, keys, reviews
 from secondunit.errors import TurnedDown, Unjudged, UsageError
-from secondunit.plan.planner import Choices, compile_plan
 from secondunit.reviews import contactsheet
 from secondunit.reviews.decisions import Verdict
 from secondunit.store import Store
@@ -38,7 +37,7 @@ YES = Verdict(approved=True, who="Ida")
 
 def approvals(at: Production, plan: Plan, draft: Plan | None = None) -> Approvals:
     project = at.project
-    return reviews.Approvals(plan, draft, Store(project.store), project.work, project.films)
+    return reviews.Approvals(plan, draft, Store(project.store), project.reviews, project.films)
 
 
 def make(at: Production, plan: Plan, kind: str) -> None:
@@ -130,13 +129,8 @@ def test_a_no_without_names_rejects_all_that_was_shown(at: Production, plan: Pla
 
 
 def test_the_draft_is_judged_as_a_whole_and_again_when_its_cut_changes(at: Production) -> None:
-    def draft(text: str) -> Plan:
-        at.plan(text)
-        path = str(at.folder / "film.yaml")
-        return compile_plan(shotlist.read(path), Choices(gateway="runway", quality="draft"))
-
     text = FILM.replace("stills: required", "stills: skip")
-    plan, first = at.plan(text), reviews.as_draft(draft(text))
+    plan, first = at.plan(text), reviews.as_draft(at.plan(text, "draft"))
     assert reviews.wants_draft(plan)
     assert not reviews.wants_draft(first)
     assert first.film_name == "film.draft"
@@ -155,7 +149,7 @@ def test_the_draft_is_judged_as_a_whole_and_again_when_its_cut_changes(at: Produ
     gate.decisions.answer(review.key, YES)
     gate.see(plan.steps[-1])
     cut = text.replace("two: A lamp turns.", "two: {prompt: A lamp turns., trim: {out: 1}}")
-    again = approvals(at, at.plan(cut), reviews.as_draft(draft(cut))).of_draft()
+    again = approvals(at, at.plan(cut), reviews.as_draft(at.plan(cut, "draft"))).of_draft()
     assert again is not None
     assert again.ready
 
@@ -302,3 +296,80 @@ def test_nothing_is_asked_where_nothing_is_to_be_judged(at: Production, strict: 
     assert gate.of_stills() is None
     gate.see(plan.steps[0])
     assert strict.orders == []
+
+
+# --- circled takes --------------------------------------------------------------------------------
+
+TAKES = FILM.replace("review", "profiles: {draft: {takes: 2}}\nreview")
+
+
+@pytest.fixture
+def shown(at: Production) -> Approvals:
+    """A draft of which every take is made, shown for judgement."""
+    plan, draft = at.plan(TAKES), reviews.as_draft(at.plan(TAKES, quality="draft"))
+    make(at, draft, "still")
+    make(at, draft, "take")
+    return approvals(at, plan, draft)
+
+
+def question(of: Approvals) -> Review:
+    review = of.of_draft()
+    assert review is not None
+    of.decisions.ask(review, of.contact_sheet(review))
+    return review
+
+
+def test_all_takes_of_a_draft_are_shown_and_may_be_circled(shown: Approvals) -> None:
+    review = question(shown)
+    names = [f"{shot} take {n}" for shot in ("one", "two", "three") for n in (1, 2)]
+    assert list(review.takes) == [panel.shot for panel in review.panels] == names
+    verdict = Verdict(approved=True, circled=("one take 2", "three take 2", "three take 1"))
+    shown.decisions.answer(review.key, verdict)
+    assert shown.draft is not None
+    assert reviews.circled(shown.draft, shown.decisions.all()) == {"one": 2, "three": 1}
+    later = Verdict(approved=True, circled=("one take 1",), source="another")
+    shown.decisions.answer(review.key, later)
+    assert reviews.circled(shown.draft, shown.decisions.all()) == {"one": 1, "three": 1}
+
+
+def test_what_was_circled_before_a_shot_was_changed_counts_no_more(
+    at: Production, shown: Approvals
+) -> None:
+    review = question(shown)
+    shown.decisions.answer(review.key, Verdict(approved=True, circled=("one take 2", "two take 1")))
+    changed = at.plan(TAKES.replace("A lamp turns.", "A lamp swings."), quality="draft")
+    assert reviews.circled(changed, shown.decisions.all()) == {"one": 2}
+
+
+def test_a_take_that_is_missing_and_not_in_the_film_holds_no_review_up(
+    at: Production, shown: Approvals
+) -> None:
+    assert shown.draft is not None
+    first = next(step.key for step in shown.draft.steps if step.take == 1)
+    key = question(shown).key
+    folder = Store(at.project.store).get(first)
+    assert folder is not None
+    folder.path.unlink()
+    review = question(shown)
+    assert review.ready
+    assert "one take 1" not in review.takes
+    assert review.key == key
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message"),
+    [
+        (
+            Verdict(approved=True, circled=("one",)),
+            "one is no take that may be circled. Those that",
+        ),
+        (Verdict(approved=False, circled=("one take 1",)), "Circled, and rejected"),
+    ],
+)
+def test_what_cannot_be_circled_changes_nothing(
+    shown: Approvals, verdict: Verdict, message: str
+) -> None:
+    review = question(shown)
+    with pytest.raises(UsageError, match=message):
+        shown.decisions.answer(review.key, verdict)
+    assert shown.decisions.all() == ()

@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -166,15 +167,17 @@ def shoot(
     from secondunit.crew import project_beside
     from secondunit.planning import compiled
 
-    plan = compiled(file, gateway, quality, root, out)
-    call = standby.Call(
-        plan=plan, project=project_beside(file, out), only=only, budget=standby.amount(budget),
-        yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
-    )  # fmt: skip
-    call = standby.drafted(
-        standby.selected(call), lambda: compiled(file, gateway, "draft", root, out)
-    )
-    code = shooting.shoot(call)
+    def called() -> standby.Call:
+        plan = compiled(file, gateway, quality, root, out)
+        call = standby.Call(
+            plan=plan, project=project_beside(file, out), only=only, budget=standby.amount(budget),
+            yes=yes, base_url=base_url, as_json=format_ is Format.JSON,
+        )  # fmt: skip
+        draft = partial(compiled, file, gateway, "draft", root, out)
+        return standby.drafted(standby.selected(call), draft)
+
+    call = called()
+    code = shooting.shoot(call, called)
     if open_ and code == 0:
         typer.launch(str(call.project.films / f"{call.plan.film_name}.mp4"))
     raise typer.Exit(code)

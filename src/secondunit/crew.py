@@ -202,6 +202,11 @@ class Project:
         """Where clips lie as the film needs them; may be deleted at any time."""
         return self.work / "conformed"
 
+    @property
+    def reviews(self) -> Path:
+        """Where it is written down what was judged."""
+        return self.work / "reviews"
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the project for one run. Raises Locked while another run holds it, DiskTrouble.
@@ -258,10 +263,12 @@ def compiled(
     gateway: str | None = None,
     quality: str | None = None,
     roots: Sequence[str] | None = None,
+    circled: Mapping[str, int] | None = None,
 ) -> Plan:
     """Read the shot list `file` and compile it, with the user's prices and today's catalogue.
 
-    `roots` are folders from which files may come beside the shot list's own. Raises SpecError.
+    `roots` are folders from which files may come beside the shot list's own, `circled` the takes
+    that a review chose, by shot. Raises SpecError.
     """
     from secondunit import shotlist
     from secondunit.plan.assets import allowed_roots
@@ -269,7 +276,7 @@ def compiled(
 
     choices = Choices(
         gateway=gateway, quality=quality, roots=allowed_roots(roots or ()),
-        today=datetime.now(UTC).date(), prices=prices(Settings.load()),
+        today=datetime.now(UTC).date(), prices=prices(Settings.load()), circled=circled or {},
     )  # fmt: skip
     return compile_plan(shotlist.read(file), choices)
 

@@ -17,6 +17,8 @@ from secondunit.reviews.decisions import Decisions, Verdict
 from secondunit.watch import say
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from secondunit.crew import Project
     from secondunit.errors import SecondUnitError
     from secondunit.reviews import Approvals, Review
@@ -26,15 +28,29 @@ if TYPE_CHECKING:
 def agreed(waits: SecondUnitError, review: Review, approvals: Approvals) -> bool:
     """Ask whoever is at the terminal; say whether it was approved. Raises UsageError."""
     say(str(waits))
+    circle = " and the takes that you circle," if review.takes else ","
     say(
-        "Approve? Type yes, or no and the shots to make again (no: all), or press Enter for later: "
+        f"Approve? Type yes{circle} or no and the shots to make again (no: all), or press Enter for"
+        " later: "
     )
-    word, *shots = sys.stdin.readline().replace(",", " ").split() or [""]
-    if word.lower() not in {"y", "yes", "n", "no"}:
+    word, rest = [*sys.stdin.readline().split(maxsplit=1), "", ""][:2]
+    if word.strip(",").lower() not in {"y", "yes", "n", "no"}:
         return False
-    yes = word.lower() in {"y", "yes"}
-    approvals.decisions.answer(review.key, Verdict(yes, again=tuple(shots), who=whoever()))
+    yes, named = word[0] in "yY", _named(rest, review.shots)
+    verdict = Verdict(
+        yes, again=() if yes and review.takes else named, who=whoever(),
+        circled=named if yes and review.takes else (),
+    )  # fmt: skip
+    approvals.decisions.answer(review.key, verdict)
     return yes
+
+
+def _named(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """Return the shots that were typed, with commas or spaces between them."""
+    names = [name.strip() for name in text.split(",")]
+    if all(name in known for name in names):
+        return tuple(names)
+    return tuple(text.replace(",", " ").split())
 
 
 def whoever() -> str:
@@ -50,7 +66,7 @@ def review(project: Project, file: str, verdict: Verdict | None) -> int:
 
     Raises UsageError where nothing was ever shown, or a shot is named that was not.
     """
-    decisions = Decisions(project.work / "reviews")
+    decisions = Decisions(project.reviews)
     question = decisions.question(Path(file).stem)
     if question is None:
         raise UsageError(
@@ -83,7 +99,8 @@ def _show(question: Question, decision: Decision | None, file: str) -> int:
             say(f"{shot}  {path}")
         say(
             f"The {question.kind} of {question.film}: look at {question.sheet}. Then: secondunit"
-            f" review {file} --approve, or --reject --again SHOT --notes …"
+            f" review {file} --approve,{' --circle TAKE,' if question.takes else ''} or --reject --again"
+            " SHOT --notes …"
         )
         return EXIT_DOUBT
     _tell(decision, file)
@@ -93,8 +110,9 @@ def _show(question: Question, decision: Decision | None, file: str) -> int:
 def _tell(decision: Decision, file: str) -> None:
     notes = f": {decision.notes}" if decision.notes else ""
     said = "Approved" if decision.approved else "Rejected"
-    again = f" (again: {', '.join(decision.again)})" if decision.again else ""
-    say(f"{said} by {decision.who}, {decision.day}{again}{notes}. {_next(decision, file)}")
+    named = decision.again or decision.circled
+    which = f" ({'again' if decision.again else 'circled'}: {', '.join(named)})" if named else ""
+    say(f"{said} by {decision.who}, {decision.day}{which}{notes}. {_next(decision, file)}")
 
 
 def _next(decision: Decision, file: str) -> str:

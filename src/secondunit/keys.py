@@ -22,10 +22,11 @@ def key(kind: str, message: Any) -> str:
     return hashlib.sha256(canonical([KEY_VERSION, kind, message])).hexdigest()
 
 
-def drawn_seed(message: Any, limit: int) -> int:
+def drawn_seed(message: Any, limit: int, take: int = 1) -> int:
     """Draw a seed from 0 to `limit` out of the request itself.
 
     A shot that names no seed gets one from its own content: nobody has to choose, the plan stays
     the same on every machine and every run, and the number is known before the order is written.
+    Further takes have the seeds that follow.
     """
-    return int(key("seed", message)[:12], 16) % (limit + 1)
+    return (int(key("seed", message)[:12], 16) + take - 1) % (limit + 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secondunit import crew
+from secondunit import crew, reviews
 from secondunit.crew import Settings, prices, project_of
 from secondunit.plan.longer import shortened
+from secondunit.reviews.decisions import Decisions
 from secondunit.store import Store
 
 if TYPE_CHECKING:
@@ -22,12 +23,18 @@ def compiled(
     roots: Sequence[str] | None = None,
     out: str | None = None,
 ) -> Plan:
-    """Compile a shot list; a shot that was made shorter since is cut from the take that is here.
+    """Compile a shot list, with the takes that were circled as its draft was judged.
 
-    `roots` and `out` as on the command line. Raises SpecError, UsageError.
+    A shot that was made shorter since is cut from the take that is here. `roots` and `out` as on the
+    command line. Raises SpecError, UsageError.
     """
     plan, settings = crew.compiled(file, gateway, quality, roots), Settings.load()
     project = project_of(plan.folder, out, settings)
+    decisions = Decisions(project.reviews).all() if reviews.wants_draft(plan) else ()
+    if any(decision.circled for decision in decisions):
+        draft = crew.compiled(file, gateway, reviews.DRAFT, roots)
+        circled = reviews.circled(draft, decisions)
+        plan = crew.compiled(file, gateway, quality, roots, circled)
 
     def ordered(key: str) -> bool:
         from secondunit import books

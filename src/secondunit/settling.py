@@ -24,6 +24,10 @@ def review(
         list[str] | None,
         typer.Option(metavar="SHOT", help="With --reject: only this one is bad. Repeatable."),
     ] = None,
+    circle: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAKE", help="Approve with this take of its shot. Repeatable."),
+    ] = None,
     notes: Annotated[str, typer.Option(help="Why; it is told with the decision.")] = "",
     out: Out = None,
 ) -> None:
@@ -35,8 +39,11 @@ def review(
     if approve and (reject or again):
         raise UsageError("Say one of --approve or --reject. Nothing was changed.")
     verdict = None
-    if approve or reject or again:
-        verdict = Verdict(approve, tuple(again or ()), judging.whoever(), notes)
+    if approve or reject or again or circle:
+        verdict = Verdict(
+            approve or not (reject or again), tuple(again or ()), judging.whoever(), notes,
+            circled=tuple(circle or ()),
+        )  # fmt: skip
     raise typer.Exit(judging.review(project_beside(file, out), file, verdict))
 
 

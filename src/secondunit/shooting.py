@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from secondunit.plan import dollars
 from secondunit.watch import say, terminal, watching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from secondunit.plan import Plan
     from secondunit.production import Production
@@ -34,15 +35,16 @@ if TYPE_CHECKING:
     from secondunit.standby import Books, Call
 
 
-def shoot(call: Call) -> int:
+def shoot(call: Call, anew: Callable[[], Call]) -> int:
     """Make the film and return the exit code. Raises SecondUnitError when it cannot even begin.
 
-    A draft that is to be judged first is made first; both count for the caps of this run.
+    A draft that is to be judged first is made first; both count for the caps of this run. `anew`
+    compiles the call once more, because what was circled as the draft was judged changes its plan.
     """
     with _stoppable():
         if call.plan.review and (code := _judged(call)) != EXIT_FILM:
             return code
-        return _made(call)
+        return _made(replace(anew(), run=call.run) if call.draft else call)
 
 
 def _judged(call: Call) -> int:

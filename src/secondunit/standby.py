@@ -264,7 +264,7 @@ def approvals_of(call: Call, store: Store | None = None) -> Approvals:
     """Return what has to be approved before what is called for is shot."""
     project = call.project
     store = store or stored(project, Settings.load())
-    return Approvals(call.plan, call.draft, store, project.work, project.films)
+    return Approvals(call.plan, call.draft, store, project.reviews, project.films)
 
 
 def call_for(review: Review, approvals: Approvals) -> Unjudged:

@@ -105,6 +105,7 @@ async def film(
     if handed is not None:
         return await _handed_over(handed)
     try:
+        await hand_in(shot_list, out)
         return await _unattended(called(shot_list, gateway, quality, only, budget, out), catch_up)
     except TurnedDown as error:
         return rejected(error)
@@ -126,7 +127,6 @@ async def _filmed(production: Production, monitor: Monitor) -> Steps:
 
 async def _unattended(call: Call, catch_up: str) -> State[Any]:
     approvals = await asyncio.to_thread(approvals_of, call)
-    await hand_in(approvals)
     if (away := await late.turned_away(catch_up)) is not None:
         return away
     await asyncio.to_thread(approvals.of_stills)  # what was rejected ends it before it costs

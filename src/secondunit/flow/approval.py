@@ -29,9 +29,10 @@ from prefect.states import Cancelled, Failed, Scheduled, Suspended
 from prefect.utilities.engine import propose_state
 from pydantic import Field, create_model
 
+from secondunit.crew import project_beside
 from secondunit.flow.words import text
 from secondunit.reviews.contactsheet import uri
-from secondunit.reviews.decisions import Verdict
+from secondunit.reviews.decisions import Decisions, Verdict
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, FlowRunInput, State
 
     from secondunit.errors import SecondUnitError, Unjudged
-    from secondunit.reviews import Approvals, Review
+    from secondunit.reviews import Review
 
 WAITING, REJECTED = "Waiting", "Rejected"
 ASKED = "suspended-"  # how Prefect begins the keys of what belongs to a suspension
@@ -62,16 +63,28 @@ class Judgement(RunInput):
     who: str = Field(default="", title="Who decides")
 
 
-async def hand_in(approvals: Approvals) -> None:
-    """Write down what was answered on the page of this run, each answer once."""
+class Circling(Judgement):
+    """The form where shots have several takes."""
+
+    circled: list[str] = Field(
+        default=[], title="Circled takes", description="One a shot; none: as the shot list says."
+    )
+
+
+async def hand_in(shot_list: str, out: str | None) -> None:
+    """Write down what was answered on the page of this run, each answer once.
+
+    Do so before `shot_list` is compiled: its plan depends on what was circled.
+    """
     run = _deployed()
     if run is None:
         return
+    decisions = Decisions(project_beside(shot_list, out).reviews)
     found: list[FlowRunInput] = await afilter_flow_run_input(key_prefix=ASKED + OURS, limit=ANSWERS)
     for given in found:
         if given.key.endswith("-response"):
             review = given.key.removeprefix(ASKED + OURS).partition("-")[0]
-            await asyncio.to_thread(_write_down, approvals, review, given)
+            await asyncio.to_thread(_write_down, decisions, review, given)
             await resume(review, f"Judged on the page of “{run.name}”.")
 
 
@@ -106,14 +119,15 @@ async def resume(review: str, why: str) -> list[str]:
     return resumed
 
 
-def _write_down(approvals: Approvals, review: str, given: FlowRunInput) -> None:
-    said = Judgement(**given.decoded_value)
+def _write_down(decisions: Decisions, review: str, given: FlowRunInput) -> None:
+    said = Circling(**given.decoded_value)
+    approved = said.decision == "approve" and not said.make_again
     verdict = Verdict(
-        approved=said.decision == "approve" and not said.make_again,
-        again=tuple(said.make_again), who=said.who or "somebody on Prefect's page",
+        approved, again=tuple(said.make_again), who=said.who or "somebody on Prefect's page",
         notes=said.notes, source=f"{this_run.id} {given.key}",
+        circled=tuple(said.circled) if approved else (),
     )  # fmt: skip
-    approvals.decisions.answer(review, verdict)
+    decisions.answer(review, verdict)
 
 
 async def suspend(review: Review, waits: Unjudged) -> State[Any]:
@@ -164,14 +178,20 @@ def rejected(error: SecondUnitError) -> State[Any]:
 
 
 def _form(review: Review, waits: Unjudged) -> type[Judgement]:
-    shots: Any = list[Literal.__getitem__(review.shots)]  # type: ignore[misc]  # made at run time
-    again = Judgement.model_fields["make_again"]
-    form = create_model(
-        "Judgement", __base__=Judgement,
-        make_again=(shots, Field([], title=again.title, description=again.description)),
-    )  # fmt: skip
+    choices = {"make_again": review.shots, "circled": review.takes}
+    base = Circling if review.takes else Judgement
+    fields = {name: _some(base, name, of) for name, of in choices.items() if of}
+    make: Any = create_model  # which knows the types of fields that are written out
+    form: type[Judgement] = make("Judgement", __base__=base, **fields)
     form._description = page(review, waits)  # noqa: SLF001  as with_initial_data does
     return form
+
+
+def _some(base: type[Judgement], name: str, known: tuple[str, ...]) -> Any:
+    """Return a field of the form in which any of the `known` names may be chosen."""
+    field = base.model_fields[name]
+    chosen: Any = list[Literal.__getitem__(known)]  # type: ignore[misc]  # made at run time
+    return (chosen, Field([], title=field.title, description=field.description))
 
 
 def page(review: Review, waits: Unjudged) -> str:

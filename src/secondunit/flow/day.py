@@ -184,11 +184,11 @@ async def shooting_day(
     folder = shot_list.parent
     where = None if out is None else str(folder / out)
     allowed = [str(folder / root) for root in roots]
+    await hand_in(str(shot_list), where)
     call = await asyncio.to_thread(
         called, str(shot_list), gateway, quality, only, budget, where, allowed
     )
     approvals = await asyncio.to_thread(standby.approvals_of, call)
-    await hand_in(approvals)
     await _see_reviews(approvals)
     async with opened(call) as books, stopping.told(books):
         with _watcher(call.plan) as watcher:

@@ -110,8 +110,9 @@ def fill(value: Any, put: Callable[[Input], Any]) -> Any:
 class Step:
     """One thing to make, or to take as it is: a still, a take, or a clip of the author's own.
 
-    `seconds` and `size` (width, height in pixels) are what is expected to come back; `credits` is
-    the most it may cost, None where no price is known; `needs` are the keys it waits for.
+    `shot` is what it is called, `take` which of several takes of a shot it is. `seconds` and `size`
+    (width, height in pixels) are what is expected to come back; `credits` is the most it may cost,
+    None where no price is known; `needs` are the keys it waits for.
     """
 
     key: str
@@ -125,6 +126,12 @@ class Step:
     seconds: float | None = None
     size: tuple[int, int] | None = None
     credits: int | None = 0
+    take: int | None = None
+
+    @property
+    def of(self) -> str:
+        """The shot that it is made for, which may have several takes."""
+        return self.shot if self.take is None else self.shot.removesuffix(f" take {self.take}")
 
     @property
     def model(self) -> str:
@@ -136,7 +143,8 @@ class Step:
         """The name of the step as it stands in Prefect: `Shot 2 · aleph2 · take 1`."""
         if self.request is None:
             return f"{self.shot} · own clip"
-        return f"{self.shot} · {self.model} · {'still' if self.kind == 'still' else 'take 1'}"
+        what = "still" if self.kind == "still" else f"take {self.take or 1}"
+        return f"{self.of} · {self.model} · {what}"
 
 
 @dataclass(frozen=True)
@@ -278,7 +286,8 @@ def _described(step: Step) -> dict[str, Any]:
     request = step.request
     return {
         "key": step.key,
-        "shot": step.shot,
+        "shot": step.of,
+        "take": step.take,
         "kind": step.kind,
         "endpoint": request.endpoint if request else None,
         "model": request.model if request else None,

@@ -252,7 +252,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _slate(shot: Shot, step: Step) -> Iterator[str]:
-    yield f"{shot.id} · {'own clip' if step.own else 'take 1'}"
+    yield f"{shot.id} · {'own clip' if step.own else f'take {step.take or 1}'}"
     if step.own:
         yield step.own.path.name
     else:

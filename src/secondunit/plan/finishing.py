@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Laid = Literal["music", "ambience", "voice_over"]
 DUCKED = {"music": 9.0, "ambience": 6.0, "voice_over": 0.0}  # dB, where nothing is said
 WIDEST = 4096  # pixels of a deliverable's longer side
+GIF_FASTEST = 50  # frames a second: what is shown for less than 2/100 s, players show for 10/100 s
 
 
 class FinishingDesk:
@@ -116,6 +117,12 @@ class FinishingDesk:
     def _deliverable(
         self, name: str, spec: DeliverableSpec, film: Profile, look: Look
     ) -> Deliverable:
+        if spec.format == "gif" and spec.fps is not None and spec.fps > GIF_FASTEST:
+            raise self.desk.fail(
+                ("deliverables", name, "fps"),
+                f"players show a GIF of more than {GIF_FASTEST} frames a second at ten, for its clock"
+                f" counts hundredths. Write `fps: {GIF_FASTEST}` or less; 25, 20 and 10 are as even.",
+            )
         width, height = self._size(name, spec, film)
         return Deliverable(
             name, spec.format, width, height,

@@ -88,15 +88,16 @@ def _longer(plan: Plan, step: Step) -> Iterator[tuple[int, Request]]:
     if variant is None or variant.durations is None:
         return
     limit = variant.seed_limit
-    drawn = limit is not None and step.seed == _drawn(request, limit)
+    take = step.take or 1
+    drawn = limit is not None and step.seed == _drawn(request, limit, take)
     for seconds in range(int(request.body["duration"]) + 1, variant.durations.longest + 1):
         if variant.durations.allows(seconds):
             other = replace(request, body={**request.body, "duration": seconds})
             if drawn and limit is not None:
-                other = replace(other, body={**other.body, "seed": _drawn(other, limit)})
+                other = replace(other, body={**other.body, "seed": _drawn(other, limit, take)})
             yield seconds, other
 
 
-def _drawn(request: Request, limit: int) -> int:
+def _drawn(request: Request, limit: int, take: int) -> int:
     unseeded = {name: value for name, value in request.body.items() if name != "seed"}
-    return keys.drawn_seed(replace(request, body=unseeded).described(), limit)
+    return keys.drawn_seed(replace(request, body=unseeded).described(), limit, take)

@@ -150,6 +150,7 @@ class OrderDesk:
         if text and variant.takes("promptText"):
             body["promptText"] = text
         noted, length = len(self.problems), seconds
+        take = shot.take if kind == "take" else None  # all takes open on one still
         with suppress(Unroutable):
             self._check_prompt(shot, variant, text)
         with suppress(Unroutable):
@@ -161,7 +162,7 @@ class OrderDesk:
                 body["duration"] = length = self._seconds(shot, variant, seconds)
         body |= self._moderation(shot, variant)
         with suppress(Unroutable):
-            seed = self._seed(shot, variant, body)
+            seed = self._seed(shot, variant, body, take or 1)
             body |= {} if seed is None else {"seed": seed}
         if len(self.problems) == noted:
             self._check_body(shot, variant, body)
@@ -174,7 +175,7 @@ class OrderDesk:
         needs = tuple(i.key for i in request.inputs() if isinstance(i, Made))
         return Step(
             key=request.key(self.gateway, free=free),
-            shot=shot.id,
+            shot=shot.name if take else shot.id,
             kind=kind,
             reason=reason,
             needs=tuple(dict.fromkeys(needs)),
@@ -183,6 +184,7 @@ class OrderDesk:
             seconds=None if kind == "still" else length,
             size=size,
             credits=self._credits(shot, variant, body, seconds),
+            take=take,
         )
 
     def _credits(
@@ -221,21 +223,23 @@ class OrderDesk:
             field = ".".join(map(str, issue.path))
             self.fail(shot.where, f"{variant.model} would refuse `{field}`: {issue.message}")
 
-    def _seed(self, shot: Shot, variant: Variant, body: Mapping[str, Any]) -> int | None:
+    def _seed(self, shot: Shot, variant: Variant, body: Mapping[str, Any], take: int) -> int | None:
         seed, limit = shot.spec.seed, variant.seed_limit
         if limit is None:
+            if take > 1:
+                same = f"{variant.model} takes no seed, so all its takes would be the same order."
+                raise self.fail(shot.at("takes"), f"{same} Take `takes` out.")
             if seed is not None and shot.owns("seed"):
                 self._unused(shot, "seed", f"{variant.model} takes no seed")
             return None
         if seed is None:
             described = Request(variant.endpoint, variant.model, body).described()
-            return keys.drawn_seed(described, limit)
-        if seed > limit:
-            raise self.fail(
-                shot.at("seed"),
-                f"{seed} is above {limit}, the most {variant.model} takes at {self.gateway}.",
-            )
-        return seed
+            return keys.drawn_seed(described, limit, take)
+        if seed + take - 1 > limit:
+            of = f", the seed of take {take}," if take > 1 else ""
+            most = f"{limit}, the most {variant.model} takes at {self.gateway}"
+            raise self.fail(shot.at("seed"), f"{seed + take - 1}{of} is above {most}.")
+        return seed + take - 1
 
     def ratio(self, shot: Shot) -> str:
         """Return the shot's ratio, as written."""

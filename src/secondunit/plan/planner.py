@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from secondunit import catalog as catalogue
@@ -55,7 +55,7 @@ class Choices:
     """What the user may say of a plan beside the shot list; None leaves it to the shot list.
 
     `prices` are credits for one call, by gateway and model (`cometapi.gen4_aleph`); they win over
-    the catalogue's.
+    the catalogue's. `circled` are takes that a review chose, by shot; the shot list's own word wins.
     """
 
     gateway: str | None = None
@@ -63,6 +63,7 @@ class Choices:
     roots: Sequence[Path] = ()
     today: date | None = None
     prices: Mapping[str, int] = field(default_factory=dict)
+    circled: Mapping[str, int] = field(default_factory=dict)
 
 
 def compile_plan(shotlist: ShotList, choices: Choices | None = None) -> Plan:
@@ -81,6 +82,9 @@ class _Planner:
         self.gateway = choices.gateway or shotlist.gateway or DEFAULT_GATEWAY
         self.quality = choices.quality or shotlist.quality or DEFAULT_QUALITY
         self.today = choices.today
+        self.circled = choices.circled
+        profile = self.shotlist.profiles.get(self.quality)
+        self.takes = (profile and profile.takes) or 1
         library = Library(shotlist.document.folder, choices.roots)
         models = self._models(choices)
         self.desk = OrderDesk(shotlist, self.catalog, self.gateway, models, choices.prices)
@@ -146,12 +150,48 @@ class _Planner:
             self._complain(("quality",), message)
         models = dict(built_in.get(self.quality, built_in[DEFAULT_QUALITY]))
         own = self.shotlist.profiles.get(self.quality)
-        return models | (own.model_dump(exclude_none=True) if own else {})
+        return models | (own.model_dump(exclude_none=True, exclude={"takes"}) if own else {})
 
     def _routed(self, shot: Shot) -> list[Step]:
+        """Return the steps of a shot, the take that goes into the film last. Raises Unroutable."""
         if shot.broken or shot.id in self.stuck:
             raise Unroutable
-        return self.router.route(shot)
+        made = (step for take in self._takes(shot) for step in self.router.route(take))
+        steps = list({step.key: step for step in made}.values())
+        self._check_cost_of_takes(shot, steps)
+        return steps
+
+    def _takes(self, shot: Shot) -> list[Shot]:
+        """Return a shot once for each take that is wanted: the circled one, or all of them."""
+        takes, circled = shot.spec.takes, shot.spec.circled
+        if takes and circled and circled > takes:
+            raise self.desk.fail(
+                shot.at("circled"),
+                f"take {circled} is circled, and `takes` is {takes}. Circle one of them.",
+            )
+        circled = circled or self.circled.get(shot.id)
+        takes = takes or self.takes
+        if circled is None and takes == 1:
+            return [shot]
+        wanted = range(1, takes + 1) if circled is None else [circled]
+        found = [replace(shot, take=take) for take in wanted]
+        for name in {take.name for take in found} & {other.id for other in self.shotlist.shots}:
+            raise self.desk.fail(
+                shot.at("takes"), f"a take of {shot.id} is called `{name}`, and so is another shot."
+            )
+        return found
+
+    def _check_cost_of_takes(self, shot: Shot, steps: Sequence[Step]) -> None:
+        """See that all takes of a shot fit into what may be spent on it; the ledger sees to each."""
+        cost, most = sum(step.credits or 0 for step in steps), self.shotlist.per_shot
+        free = self.catalog.gateways[self.gateway].free
+        wanted = [step for step in steps if step.take]
+        if len(wanted) > 1 and most is not None and cost > most and not free:
+            self.desk.fail(
+                shot.at("takes"),
+                f"{len(wanted)} takes of {shot.id} may cost {cost} credits, and"
+                f" `budget.per_shot` allows {most}.",
+            )
 
     def _in_order(self) -> list[Shot]:
         """Return the shots of the film and all they need, each after the one it depends on.
@@ -242,7 +282,8 @@ def select(plan: Plan, selection: str) -> frozenset[str]:
     """
     names = [entry.shot for entry in plan.cut]
     chosen = [name for part in selection.split(",") for name in _matching(part.strip(), names)]
-    wanted = {entry.key for entry in plan.cut if entry.shot in chosen}
+    wanted = {step.key for step in plan.steps if step.of in chosen}
+    wanted |= {entry.key for entry in plan.cut if entry.shot in chosen}
     for step in reversed(plan.steps):
         if step.key in wanted:
             wanted.update(step.needs)

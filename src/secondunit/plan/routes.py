@@ -35,7 +35,7 @@ OPENINGS = {
 _HDR = "HDR ({}), and the film is not. Convert it to SDR (bt709) first; that costs nothing."
 UNSENT_WITH_CLIP = (
     "prompt", "subject", "action", "size", "angle", "lens", "camera", "environment", "lighting",
-    "reference", "references", "seed", "ratio", "model", "moderation",
+    "reference", "references", "seed", "takes", "circled", "ratio", "model", "moderation",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from secondunit.errors import TurnedDown, Unjudged
 from secondunit.reviews.decisions import Decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from secondunit.plan import Plan, Step
@@ -30,12 +30,16 @@ DRAFT = "draft"  # the quality of the film that is judged first, and a part of i
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture to judge. `key` names what is judged; all shots of a draft have the film's."""
+    """One picture to judge. `key` names what is judged; all shots of a draft have the film's.
+
+    `take` is the key of the take that is shown, where it is one of several that may be circled.
+    """
 
     shot: str
     key: str
     path: Path
     prompt: str = ""
+    take: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ class Review:
         """The shots that want a decision, in the plan's order."""
         return tuple(dict.fromkeys(p.shot for p in self.wanting))
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The takes that may be circled, by their names."""
+        return tuple(p.shot for p in self.wanting if p.take)
+
 
 def stills_of(plan: Plan) -> tuple[Step, ...]:
     """Return the stills that are judged before the shots of `plan` are ordered."""
@@ -105,16 +114,26 @@ def as_draft(plan: Plan) -> Plan:
     return replace(plan, review=None, selection=f"{DRAFT}.{plan.selection}".rstrip("."))
 
 
+def circled(draft: Plan, decisions: Iterable[Decision]) -> dict[str, int]:
+    """Return which take of which shot was circled as the takes of `draft` were judged.
+
+    What was said last counts, as long as the take is still what the draft would be made with.
+    """
+    takes = {step.key: step for step in draft.steps if step.take}
+    chosen = (takes[key] for d in decisions if d.approved for key in d.chosen if key in takes)
+    return {step.of: step.take or 1 for step in chosen}
+
+
 class Approvals:
     """What a plan needs approved before it is shot, and whether it was."""
 
     def __init__(
-        self, plan: Plan, draft: Plan | None, store: Store, work: Path, films: Path
+        self, plan: Plan, draft: Plan | None, store: Store, folder: Path, films: Path
     ) -> None:
-        """Hold what is in `store` against the decisions in `work`; `films` has the films."""
+        """Hold what is in `store` against the decisions in `folder`; `films` has the films."""
         self.plan = plan
         self.draft = draft
-        self.decisions = Decisions(work / "reviews")
+        self.decisions = Decisions(folder)
         self.films = films
         self._store = store
         self._open = plan.review is None and draft is None
@@ -178,18 +197,20 @@ class Approvals:
         return self._review("stills", panels, missing)
 
     def _draft(self) -> Review:
+        in_film = {entry.key for entry in self.draft.cut} if self.draft else set()
         found, missing = [], []
-        for entry in self.draft.cut if self.draft else ():
-            step = self.draft.step(entry.key)  # type: ignore[union-attr]  # there is a draft here
-            take = step.own or self._store.get(entry.key)
-            if take is None:
-                missing.append(entry.shot)
-            else:
-                found.append((entry.shot, take, _prompt(step)))
-        key = keys.key(
-            "judged draft", [self.draft and self.draft.key, [t.sha256 for _, t, _ in found]]
-        )
-        panels = [Panel(shot, key, take.path, prompt) for shot, take, prompt in found]
+        for step in _shown(self.draft) if self.draft else ():
+            take = step.own or self._store.get(step.key)
+            if take is not None:
+                found.append((step, take))
+            elif step.key in in_film:
+                missing.append(step.shot)
+        files = [take.sha256 for step, take in found if step.key in in_film]
+        key = keys.key("judged draft", [self.draft and self.draft.key, files])
+        panels = [
+            Panel(step.shot, key, take.path, _prompt(step), step.key if step.take else "")
+            for step, take in found
+        ]
         film = self.films / f"{self.draft.film_name}.mp4" if self.draft else None
         return replace(self._review("draft", panels, missing), film=film)
 
@@ -225,7 +246,7 @@ def waits(review: Review) -> str:
     what = "The draft waits" if draft else "1 still waits" if count == 1 else f"{count} stills wait"
     return (
         f"{what} for your judgement; nothing more was ordered. Then: secondunit review"
-        f" {review.file} --approve, or --reject --again SHOT."
+        f" {review.file} --approve,{' --circle TAKE,' if review.takes else ''} or --reject --again SHOT."
     )
 
 
@@ -247,6 +268,13 @@ def _turned_down(review: Review, bad: list[Panel], why: Decision) -> str:
         " prompt, a picture or the seed) and run again, or take it back with `secondunit review"
         f" {review.file} --approve`."
     )
+
+
+def _shown(draft: Plan) -> Iterable[Step]:
+    """Yield what is shown of a draft: every take of each shot, in the order of the film."""
+    for entry in draft.cut:
+        takes = [step for step in draft.steps if step.take and step.of == entry.shot]
+        yield from takes or [draft.step(entry.key)]
 
 
 def _prompt(step: Step) -> str:

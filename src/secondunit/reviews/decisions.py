@@ -12,7 +12,6 @@ from secondunit.durable import beside, disk_trouble, make_folder
 from secondunit.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from secondunit.reviews import Review
@@ -27,7 +26,8 @@ WHO = 120
 class Decision:
     """What somebody said of what was judged: the keys that are `good`, and those that are `bad`.
 
-    `again` are the shots that were named to be made again, `when` the moment as ISO 8601 in UTC.
+    `again` are the shots that were named to be made again, `circled` the takes that were chosen, and
+    `chosen` their keys; `when` is the moment as ISO 8601 in UTC.
     """
 
     kind: str
@@ -39,6 +39,8 @@ class Decision:
     who: str
     when: str
     notes: str = ""
+    circled: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     @property
     def approved(self) -> bool:
@@ -54,7 +56,8 @@ class Decision:
         """Return what the manifest says of it."""
         return {
             "judged": self.kind, "shots": list(self.shots), "approved": self.approved,
-            "again": list(self.again), "who": self.who, "when": self.when, "notes": self.notes,
+            "again": list(self.again), "circled": list(self.circled), "who": self.who,
+            "when": self.when, "notes": self.notes,
         }  # fmt: skip
 
 
@@ -62,7 +65,8 @@ class Decision:
 class Verdict:
     """What somebody says: yes or no, which shots to make again (none named: all), who, why.
 
-    `source` names where it was said, so that the same word is written down once.
+    `circled` are takes by their names, one a shot; of several the last counts. `source` names where
+    it was said, so that the same word is written down once.
     """
 
     approved: bool
@@ -70,11 +74,15 @@ class Verdict:
     who: str = ""
     notes: str = ""
     source: str = ""
+    circled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Question:
-    """What was shown for judgement: shot, key and file of each; `film` is the shot list's name."""
+    """What was shown for judgement: shot, key and file of each; `film` is the shot list's name.
+
+    `takes` are the names and keys of takes of which one may be circled.
+    """
 
     kind: str
     review: str
@@ -82,6 +90,7 @@ class Question:
     sheet: str
     when: str
     judged: tuple[tuple[str, str, str], ...]
+    takes: tuple[tuple[str, str], ...] = ()
 
     @property
     def shots(self) -> tuple[str, ...]:
@@ -106,6 +115,7 @@ class Decisions:
         question = Question(
             kind=review.kind, review=review.key, film=review.name, sheet=str(sheet), when=_now(),
             judged=tuple((p.shot, p.key, str(p.path)) for p in review.wanting),
+            takes=tuple((p.shot, p.take) for p in review.wanting if p.take),
         )  # fmt: skip
         self._write(self._question(review.key), {"schema": SCHEMA, **asdict(question)})
         return question
@@ -130,7 +140,7 @@ class Decisions:
         if not path.exists():
             return None
         question = _asked(path)
-        _see_shots(verdict, question.shots)
+        _see_shots(verdict, question)
         judged = [(shot, key) for shot, key, _ in question.judged]
         bad = {k for s, k in judged if not verdict.approved and s in (verdict.again or [s])}
         decision = Decision(
@@ -138,6 +148,8 @@ class Decisions:
             good=tuple(dict.fromkeys(k for _, k in judged if k not in bad)), bad=tuple(sorted(bad)),
             shots=question.shots, again=verdict.again, when=_now(),
             who=_line(verdict.who)[:WHO] or "somebody", notes=_line(verdict.notes)[:NOTES],
+            circled=verdict.circled,
+            chosen=tuple(dict(question.takes)[take] for take in verdict.circled),
         )  # fmt: skip
         said = verdict.source or decision.when
         out = self.folder / f"decided-{keys.key('said', [review, said])[:24]}.json"
@@ -156,14 +168,20 @@ class Decisions:
             part.write_text(json.dumps(page, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _see_shots(verdict: Verdict, shown: Sequence[str]) -> None:
+def _see_shots(verdict: Verdict, question: Question) -> None:
     if verdict.approved and verdict.again:
         raise UsageError("Approved, and to be made again: say one of them. Nothing was changed.")
+    if verdict.circled and not verdict.approved:
+        raise UsageError("Circled, and rejected: say one of them. Nothing was changed.")
     for shot in verdict.again:
-        if shot not in shown:
-            raise UsageError(
-                f"{shot} is not among what is judged: {', '.join(shown)}. Nothing was changed."
-            )
+        if shot not in question.shots:
+            shown = ", ".join(question.shots)
+            raise UsageError(f"{shot} is not among what is judged: {shown}. Nothing was changed.")
+    names = [name for name, _ in question.takes]
+    for take in verdict.circled:
+        if take not in names:
+            may = f"Those that may are {', '.join(names)}" if names else "No shot has several"
+            raise UsageError(f"{take} is no take that may be circled. {may}. Nothing was changed.")
 
 
 def _decision(path: Path) -> Decision:
@@ -172,7 +190,8 @@ def _decision(path: Path) -> Decision:
 
 def _asked(path: Path) -> Question:
     question = _filled(Question, path)
-    return replace(question, judged=tuple(tuple(one) for one in question.judged))  # type: ignore[misc]  # lists of three
+    judged, takes = (tuple(map(tuple, lists)) for lists in (question.judged, question.takes))
+    return replace(question, judged=judged, takes=takes)  # type: ignore[arg-type]  # lists of three and of two
 
 
 def _filled(kind: type[_Page], path: Path) -> _Page:

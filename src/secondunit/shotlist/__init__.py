@@ -53,6 +53,13 @@ class Shot:
     origins: Mapping[str, Where]
     scene: str = ""
     broken: bool = False
+    take: int | None = None
+    """Which of several takes of it is meant; None where there is one."""
+
+    @property
+    def name(self) -> str:
+        """What is ordered for it is called so: `sh010`, or `sh010 take 2` where there are several."""
+        return self.id if self.take is None else f"{self.id} take {self.take}"
 
     def at(self, name: str, *inner: str | int) -> Where:
         """Return the place in the document that set field `name`, be it a default."""

@@ -47,14 +47,15 @@ from secondunit.shotlist.spec import (
 VERSION = 1
 SEED_LIMIT = 4294967295
 MAX_REFERENCES = 3
+MAX_TAKES = 10
 TAG = re.compile(r"[a-z][a-z0-9_]{2,15}")
 
 # Keys that belong to the format and that this version cannot carry out yet, by model.
 LATER: dict[str, frozenset[str]] = {
     spec: frozenset(keys.split())
     for spec, keys in {
-        "ShotSpec": "last_frame restyle_first_frame performance takes chain chunk circled",
-        "ProfileSpec": "performance takes upscale",
+        "ShotSpec": "last_frame restyle_first_frame performance chain chunk",
+        "ProfileSpec": "performance upscale",
     }.items()
 }
 
@@ -80,6 +81,7 @@ VarValue = Annotated[
 ]
 TagName = Annotated[str, AfterValidator(_tag)]
 Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT)]
+TakeNumber = Annotated[int, Field(ge=1, le=MAX_TAKES)]
 
 
 class ReferenceSpec(Spec):
@@ -165,6 +167,10 @@ class ShotSpec(Spec):
     continues: ShotLabel | None = None
     clip: Annotated[File, Field(description="Use this file as it is; costs nothing")] | None = None
     seed: Seed | None = None
+    takes: Annotated[TakeNumber, Field(description="How often it is shot, seed by seed")] | None = (
+        None
+    )
+    circled: Annotated[TakeNumber, Field(description="The one take that is wanted")] | None = None
     ratio: Ratio | None = None
     duration: Seconds | None = None
     model: Line | None = None
@@ -195,11 +201,12 @@ Subjects = Annotated[dict[TagName, SubjectSpec], BeforeValidator(without_notes),
 
 
 class ProfileSpec(Spec):
-    """Which model does which kind of work."""
+    """Which model does which kind of work, and how often each shot is shot."""
 
     still: Line | None = None
     video: Line | None = None
     edit: Line | None = None
+    takes: TakeNumber | None = None
 
 
 Profiles = Annotated[dict[Line, ProfileSpec], BeforeValidator(without_notes), ByName]
