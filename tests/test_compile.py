@@ -8,7 +8,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -472,7 +474,7 @@ def test_prefect_deploys_the_file_and_a_worker_runs_it(
 def test_a_deployed_flow_is_suspended_for_a_review_and_goes_on_when_it_is_given(
     environment: dict[str, str], prefect_api: str, tmp_path: Path
 ) -> None:
-    """Stills are made, a person says yes on the run's page, and a worker makes the rest."""
+    """It waits while another run is at work; stills are made, somebody says yes, the rest is made."""
     (tmp_path / "judged.yaml").write_text(
         "title: Judged\nreview: {stills: required}\ndefaults: {duration: 2, seed: 1}\nshots:\n"
         "  One: {prompt: A door opens., first_frame: {prompt: A door.}}\n  Two: A lamp turns.\n"
@@ -490,6 +492,12 @@ def test_a_deployed_flow_is_suspended_for_a_review_and_goes_on_when_it_is_given(
     prefect("work-pool", "create", "judged", "--type", "process")
     prefect("deploy", "film_flow.py:film", "--name", "judged", "--pool", "judged")
     prefect("deployment", "run", "Judged/judged")
+    with Project(tmp_path).held():
+        prefect("worker", "start", "--pool", "judged", "--run-once")
+    put_off = flow_run(prefect_api, "Judged")
+    assert put_off["state_name"] == "Waiting for its project", put_off["state"]
+    due = datetime.fromisoformat(put_off["state"]["state_details"]["scheduled_time"])
+    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
     prefect("worker", "start", "--pool", "judged", "--run-once")
     waiting = flow_run(prefect_api, "Judged")
     assert waiting["state_name"] == "Suspended", waiting["state"]

@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from secondunit import standby
-from secondunit.errors import Unjudged, UsageError
-from secondunit.flow import following, stopping
+from secondunit.errors import Locked, Unjudged, UsageError
+from secondunit.flow import following, late, stopping
 from secondunit.flow.approval import hand_in, suspend
 from secondunit.flow.byhand import by_hand, main
 from secondunit.flow.steps import Steps
@@ -178,8 +178,8 @@ async def shooting_day(
     The shot list is read, checked and priced, and its project is held. Nobody is asked: a gateway
     that costs money needs a cap. `out`, the folder of films/ and .secondunit/, and `roots`, from
     which files may come, too, are found from the shot list's folder. Where something is to be
-    judged first, a run that a deployment began is suspended. Raises SecondUnitError before anything
-    is ordered.
+    judged first, a run that a deployment began is suspended; where another run holds the project, it
+    begins again later. Raises SecondUnitError before anything is ordered.
     """
     folder = shot_list.parent
     where = None if out is None else str(folder / out)
@@ -190,12 +190,19 @@ async def shooting_day(
     )
     approvals = await asyncio.to_thread(standby.approvals_of, call)
     await _see_reviews(approvals)
-    async with opened(call) as books, stopping.told(books):
-        with _watcher(call.plan) as watcher:
-            async with rolling(books, Logged(watcher)) as production, _followed(production) as day:
-                yield day
-        day.stopped = on_order(books) if day.steps.monitor.stopped else ""
-        _tell_end(books, day)
+    try:
+        async with opened(call) as books, stopping.told(books):
+            with _watcher(call.plan) as watcher:
+                async with (
+                    rolling(books, Logged(watcher)) as production,
+                    _followed(production) as day,
+                ):
+                    yield day
+            day.stopped = on_order(books) if day.steps.monitor.stopped else ""
+            _tell_end(books, day)
+    except Locked as error:
+        await late.put_off(error)
+        raise
     unjudged = day.production.failures.get(FILM)
     if isinstance(unjudged, Unjudged) and not day.stopped:
         review = await asyncio.to_thread(approvals.of_stills)
