@@ -1,4 +1,4 @@
-"""A film of whole clips and their sound, without a shot list."""
+"""Films of clips and their sound, without a shot list."""
 
 from __future__ import annotations
 
@@ -6,19 +6,50 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secondunit.cut.edit import Mix
+from footage import counting
+
+from secondunit.cut.edit import CUT, Mix
 from secondunit.cut.timeline import Item, timeline
 from secondunit.cuttingroom import Cut
+from secondunit.media import probe
 from secondunit.splice import splice
 from secondunit.splice.chapters import UNTOLD
 from secondunit.splice.mix import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from fractions import Fraction
 
     from secondunit.cut import Profile
+    from secondunit.cut.edit import Transition
+    from secondunit.cut.timeline import Timeline
     from secondunit.splice import Film, Segment
     from secondunit.splice.chapters import About
+
+
+LOSSLESS = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "flac")
+"""Codecs of clips that are made to be heard."""
+
+
+def sounding(folder: Path, heard: Mapping[str, str], frames: int) -> dict[str, Source]:
+    """Make tiny clips of 24 frames a second by what is heard in each, a lavfi source or nothing."""
+    clips = {
+        name: counting(folder / f"{name}.mp4", *LOSSLESS, size="64x36", frames=frames, sound=sound)
+        for name, sound in heard.items()
+    }
+    return {name: Source(path, probe(path), name) for name, path in clips.items()}
+
+
+def laid_out(
+    count: int, into: Transition = CUT, *, frames: int, handle: int = 0, fps: Fraction
+) -> Timeline:
+    """Lay out so many shots of `frames`, used but for a `handle` at both ends."""
+    leads = [into] * (count - 1)
+    edges = zip([CUT, *leads], [*leads, CUT], strict=True)
+    used = frames - 2 * handle
+    return timeline(
+        [Item(f"sh{at}", frames, handle, used, *edge) for at, edge in enumerate(edges)], fps
+    )
 
 
 def joined(segments: Sequence[Segment], profile: Profile, out: Path, about: About = UNTOLD) -> Film:

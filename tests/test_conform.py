@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
@@ -33,6 +28,7 @@ from footage import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from programs import killed_writing
 
 from secondunit.cut import Profile, Trim, length, sample_at
 from secondunit.errors import CutError, DiskTrouble, Spoiled
@@ -522,15 +518,8 @@ def test_a_killed_worker_leaves_what_was_there(tmp_path: Path, out: Path) -> Non
         "from secondunit.splice.conform import conform; from secondunit.cut import Profile;"
         "conform(Path(sys.argv[1]), Path(sys.argv[2]), Profile(1280, 720, Fraction(24)))"
     )
-    worker = subprocess.Popen([sys.executable, "-c", code, str(BUNNY), str(out)])
-    while not (parts := list(tmp_path.glob(".part-*"))) and worker.poll() is None:
-        time.sleep(0.01)
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL, "it was killed in the middle"
+    killed_writing(tmp_path, code, BUNNY, out)
     assert out.read_bytes() == b"before"
-
-    long_ago = time.time() - 2 * 3600
-    os.utime(parts[0], (long_ago, long_ago))
     conform(CARPHONE, out, FILM)
     assert [path.name for path in tmp_path.iterdir()] == ["conformed.mp4"], "leftovers are swept"
     assert verify(out)[0].frames == 96

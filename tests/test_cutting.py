@@ -239,6 +239,7 @@ TOP = [
     ("deliverables: {web: {height: 2160, ratio: 21:9}}", "deliverables.web.height",
      "5040×2160 pixels cannot be made."),
     ("deliverables: {web: {width: 720}}", "deliverables.web.width", "Write `height` and `ratio`"),
+    ("deliverables: {loop: {format: gif, fps: 50.1}}", "deliverables.loop.fps", "Write `fps: 50` or"),
     ("deliverables: [h264]", "deliverables", "give each a name: `deliverables: {web: h264}`."),
 ]  # fmt: skip
 
@@ -275,6 +276,12 @@ def test_what_is_wrong_in_a_shot_is_told_with_its_place(field, place, message, f
     problems = refusal(f"shots:\n  a: A.\n  b: {{prompt: B., {field}}}", folder).problems
     assert message in next(p.message for p in problems if p.where == f"shots.b.{place}")
     assert {p.line for p in problems} == {3}
+
+
+def test_only_a_gif_has_a_rate_that_no_player_keeps_to(folder):
+    rates = "{smooth: {format: gif, fps: 50}, fast: {fps: 120}}"
+    made = plan(f"deliverables: {rates}\nshots: [x]", folder)
+    assert [wanted.fps for wanted in made.deliverables] == [50, 120]
 
 
 def test_the_first_shots_own_transition_can_only_fade(folder):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,11 +33,12 @@ from secondunit.cut import WHOLE, Profile, Trim
 from secondunit.cut.edit import PLAIN, Card, Edit, Lettering, Line, Look, Transition
 from secondunit.cuttingroom import CuttingRoom
 from secondunit.errors import CutError, DiskTrouble
+from secondunit.splice import shelf
 from secondunit.splice.chapters import UNTOLD
 from secondunit.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from secondunit.splice import Film
@@ -102,7 +105,7 @@ class Stage:
 
     def room(self, shots: Sequence[tuple[str, Edit]], trim: Trim, **how: Any) -> CuttingRoom:
         plan = planned(shots, FILM, trim, **how)
-        return CuttingRoom(plan, self.folder / "conformed", self.workers, self.heard)  # type: ignore[arg-type]
+        return CuttingRoom(plan, self.folder / "conformed", self.workers, self.heard)  # type: ignore[arg-type]  # stages are text here
 
     def make(
         self,
@@ -279,7 +282,7 @@ def test_cards_stand_where_they_were_put(stage: Stage) -> None:
 @pytest.mark.parametrize("where", ["burn", "file", "both", "none"])
 def test_dialogue_goes_where_it_is_wanted(stage: Stage, where: str) -> None:
     said = Edit(dialogue=(Line("Nobody comes here any more.", "KEEPER"),))
-    look = Look(captions=where)  # type: ignore[arg-type]
+    look = Look(captions=where)  # type: ignore[arg-type]  # one of the ways, see above
     stage.make([("a", PLAIN), ("a", said)], look=look)
     asyncio.run(_caption(stage, said, look))
     changed = digests(stage.film)[48:] != digests(stage.clips["a"].path)
@@ -315,7 +318,7 @@ def test_letters_that_no_font_has_are_told(stage: Stage) -> None:
 
 @pytest.mark.parametrize("fit", ["pad", "crop", "blur"])
 def test_another_shape_is_fitted_as_asked(stage: Stage, fit: str) -> None:
-    stage.make([("tall", PLAIN)], look=Look(fit=fit))  # type: ignore[arg-type]
+    stage.make([("tall", PLAIN)], look=Look(fit=fit))  # type: ignore[arg-type]  # one of the fits, see above
     luma = next(lumas(stage.film))
     edges = np.concatenate([luma[:, :40].ravel(), luma[:, -40:].ravel()])
     assert luma.shape == (90, 160)
@@ -326,6 +329,89 @@ def test_another_shape_is_fitted_as_asked(stage: Stage, fit: str) -> None:
     else:
         assert 30 < edges.mean() < 120
         assert np.abs(np.diff(luma[45, :40].astype(int))).max() < 20, "it is soft"
+
+
+# What is kept
+
+
+DAY = 86400.0
+
+
+def age(paths: Iterable[Path], days: float) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - days * DAY,) * 2, follow_symlinks=False)
+
+
+MIXED = [("odd", PLAIN), ("b", Edit(into=DISSOLVE))]
+"""With a conformed clip, a dissolve and a track."""
+
+
+def test_pieces_that_no_film_used_for_a_month_are_swept(stage: Stage) -> None:
+    stage.make([("odd", Edit(speed=Fraction(2)))])
+    others = set((stage.folder / "conformed").iterdir())
+    assert {path.suffix for path in others} == {".mp4", ".sha256", ".track", ".chunk"}
+    stage.make(MIXED)
+    ours = set((stage.folder / "conformed").iterdir()) - others
+    age(ours | others, 31)
+    stage.heard.told.clear()
+    stage.make(MIXED)
+    assert told(stage, "conforming") == [], "they were still there"
+    assert set((stage.folder / "conformed").iterdir()) == ours
+    age(ours, 29)
+    stage.make([("a", PLAIN)])
+    assert ours <= set((stage.folder / "conformed").iterdir()), "not yet"
+    assert all(time.time() - path.stat().st_mtime > 28 * DAY for path in ours)
+    stage.make(MIXED)
+    assert all(time.time() - path.stat().st_mtime < DAY for path in ours), "used again"
+
+
+def test_whatever_is_no_piece_of_a_film_is_never_swept(stage: Stage, tmp_path: Path) -> None:
+    kept, name = stage.folder / "conformed", "a" * 63
+    kept.mkdir()
+    own = tmp_path / "own.mp4"
+    own.write_bytes(b"mine")
+    (kept / f"{name}1.mp4").symlink_to(own)
+    (kept / f"{name}2.mp4").mkdir()
+    (kept / "notes.txt").write_text("mine")
+    (kept / f"{name}3.wav").write_text("mine")
+    (kept / f"{name}4.chunk").write_text("ours, of long ago")
+    (kept / ".part-1-young").write_text("another is at it")
+    old = set(kept.iterdir())
+    age([own, *old - {kept / ".part-1-young"}], 400)
+    stage.make([("a", PLAIN)])
+    assert set(kept.iterdir()) == old - {kept / f"{name}4.chunk"}
+    assert own.read_bytes() == b"mine"
+
+
+def test_a_folder_that_is_a_link_is_not_swept(stage: Stage, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"{'a' * 64}.mp4").write_bytes(b"mine")
+    age(elsewhere.iterdir(), 400)
+    (stage.folder / "conformed").symlink_to(elsewhere)
+    stage.make([("a", PLAIN)])
+    assert len(list(elsewhere.iterdir())) == 1
+
+
+@pytest.mark.parametrize("what", ["utime", "unlink", "open"])
+def test_a_disk_that_refuses_to_tidy_up_costs_no_film(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    stage.make(MIXED)
+    ours = set((stage.folder / "conformed").iterdir())
+    (stage.folder / "conformed" / f"{'a' * 64}.mp4").write_bytes(b"old")
+    age((stage.folder / "conformed").iterdir(), 31)
+    refused = []
+
+    def refusing(path: Any, *args: Any, **how: Any) -> Any:
+        refused.append(path)
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(shelf, "os", SimpleNamespace(**{**vars(os), what: refusing}))
+    film, _ = stage.make(MIXED)
+    assert film.frames == len(digests(stage.film))
+    assert refused
+    assert ours <= set((stage.folder / "conformed").iterdir()), "the film's own stay"
 
 
 # When it goes wrong

@@ -22,16 +22,19 @@ from PIL import Image
 from programs import BIN
 from strict import listening
 
-from secondunit import cli, production
+from secondunit import cli, delivering, production
 from secondunit.errors import EXIT_FILM, EXIT_SHOTS, EXIT_SPEC
 from secondunit.media import probe
 from secondunit.plan.planner import Choices, compile_plan
 from secondunit.shotlist import read
+from secondunit.store import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from secondunit.crew import Project
+    from secondunit.plan import Plan
     from secondunit.take import Unit
 
 HEAD = """title: Ström
@@ -218,7 +221,7 @@ def test_only_what_changed_is_made_again(house: House) -> None:
 
 
 def test_captions_lie_beside_a_deliverable_as_beside_the_film(house: House) -> None:
-    house.write(head=HEAD.replace("{clip: one.mp4}", "{clip: one.mp4, dialogue: Who is there?}"))
+    house.write(head=SAID)
     house.shoot()
     assert house.deliver("web", "loop")[0] == EXIT_FILM
     listed = {entry["name"]: entry["captions"] for entry in house.manifest["deliverables"]}
@@ -230,6 +233,102 @@ def test_captions_lie_beside_a_deliverable_as_beside_the_film(house: House) -> N
     (house.films / "film.web.srt").unlink()
     house.deliver("web")
     assert (house.films / "film.web.srt").exists()
+
+
+SAID = HEAD.replace("{clip: one.mp4}", "{clip: one.mp4, dialogue: Who is there?}")
+
+
+def lettered(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix in (".srt", ".vtt")}
+
+
+@pytest.mark.parametrize("way", ["nothing is said", "switched off"])
+def test_captions_that_a_film_has_no_more_do_not_lie_beside_it(house: House, way: str) -> None:
+    house.write(head=SAID)
+    house.shoot()
+    house.deliver("web", "large")
+    own = house.films / "film.en.srt"
+    own.write_text("the author's own")
+    house.write(head=HEAD if way == "nothing is said" else f"cut: {{captions: none}}\n{SAID}")
+    house.shoot()
+    assert house.manifest["captions"] == []
+    of_others = {f"film.{name}.{end}" for name in ("web", "large") for end in ("srt", "vtt")}
+    assert lettered(house.films) == {own.name, *of_others}, "they fit what they lie beside"
+    house.shoot()
+    house.deliver("web")
+    assert lettered(house.films) == {own.name, "film.large.srt", "film.large.vtt"}
+    (house.films / "film.web.srt").write_text("written by hand since")
+    (house.films / "film.web.mp4").unlink()
+    house.deliver()
+    assert lettered(house.films) == {own.name, "film.web.srt"}
+    assert "earlier_captions" not in house.manifest, "nothing of them is left"
+
+
+def test_a_deliverable_whose_captions_are_switched_off_loses_them(house: House) -> None:
+    house.write("  web: hevc\n", SAID)
+    house.shoot()
+    house.deliver()
+    house.write("  web: {format: hevc, captions: burn}\n", SAID)
+    house.deliver()
+    assert lettered(house.films) == {"film.srt", "film.vtt"}
+
+
+def test_captions_that_are_not_ours_are_never_removed(house: House) -> None:
+    """A link, whatever a manifest names that is no caption of the film, and what none names."""
+    other = house.at.folder / "notes.srt"
+    other.write_text("mine")
+    (house.films / "film.srt").symlink_to(other)
+    (house.films / "film.vtt").write_text("mine")
+    named = house.manifest | {"captions": ["film.srt", "../notes.srt", "../one.mp4", "two.vtt"]}
+    (house.films / "film.manifest.json").write_text(json.dumps(named))
+    house.shoot()
+    assert lettered(house.films) == {"film.srt", "film.vtt"}
+    assert other.read_text() == "mine"
+    assert (house.at.folder / "one.mp4").exists()
+
+
+@pytest.mark.parametrize("garbage", ["", "[]", '{"captions": 5, "deliverables": []}'])
+def test_a_manifest_that_nobody_can_read_costs_no_film(house: House, garbage: str) -> None:
+    (house.films / "film.manifest.json").write_text(garbage)
+    (house.films / "film.srt").write_text("mine")
+    house.shoot()
+    assert house.manifest["captions"] == []
+    assert lettered(house.films) == {"film.srt"}
+
+
+def test_captions_that_cannot_be_removed_are_told_and_the_film_is_made(house: House) -> None:
+    house.write(head=SAID)
+    house.shoot()
+    srt = house.films / "film.srt"
+    srt.unlink()
+    srt.mkdir()
+    house.write()
+    house.shoot()
+    assert house.manifest["captions"] == []
+    told = [said for shot, _, said in house.at.seen.stages if shot == "The film"]
+    assert told == [f"{srt} is of an earlier cut, and could not be removed: is a directory."]
+    assert lettered(house.films) == {"film.srt"}, "and the other one is gone"
+
+
+def test_what_is_delivered_lies_with_the_film_in_the_shared_store(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.write(head=SAID)
+    house.shoot()
+    nas = tmp_path / "nas"
+    monkeypatch.setenv("SECONDUNIT_STORE", str(nas))
+    code, out, err = house.deliver("still")
+    assert code == EXIT_FILM, "what fails there costs no deliverable"
+    assert f"still is {house.films / 'film.still.png'}" in out
+    assert "could not be copied to the shared store" in err
+    nas.mkdir()
+    where = nas / "films/film" / digest(house.films / "film.mp4")[:12]
+    assert house.deliver("still")[2] == f"Copied to file://{where}/film.mp4\n"
+    assert house.deliver("sheet")[2] == f"Copied to file://{where}/film.sheet.png\n"
+    assert house.deliver("sheet", "still")[2] == ""
+    there = {path.name: path.read_bytes() for path in where.iterdir()}
+    assert {"film.srt", "film.vtt"} < set(there)
+    assert there == {path.name: path.read_bytes() for path in house.films.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -265,12 +364,22 @@ def test_a_film_that_is_not_there_is_shot_first(house: House, way: str) -> None:
     assert not (house.films / "film.web.mp4").exists()
 
 
-def test_one_that_cannot_be_made_leaves_the_others_alone(house: House) -> None:
-    house.write("  loop: {format: gif, fps: 60}\n  web: {format: hevc}\n")
-    code, out, err = house.deliver()
+def test_one_that_cannot_be_made_leaves_the_others_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one is made of the clips, one of which changes meanwhile; the other one is of the film."""
+    see = delivering._see_film
+
+    def changing(plan: Plan, project: Project) -> None:
+        see(plan, project)
+        (house.at.folder / "two.mp4").write_bytes(b"another clip")
+
+    monkeypatch.setattr(delivering, "_see_film", changing)
+    code, out, err = house.deliver("large", "still")
     assert code == EXIT_SHOTS
-    assert "a GIF of more than 50 frames a second" in err
-    assert f"web is {house.films / 'film.web.mp4'}" in out
+    assert "two.mp4 was changed while the film was being made" in err
+    assert not (house.films / "film.large.mp4").exists()
+    assert f"still is {house.films / 'film.still.png'}" in out
 
 
 def test_shoot_tells_that_there_are_deliverables(house: House) -> None:

@@ -69,7 +69,7 @@ def test_a_browser_finds_every_frame(page: Page, tmp_path: Path, kind: str) -> N
         segment = Segment("one", clip, probe(clip))
         joined([segment], Profile(160, 90, segment.facts.fps), out, About("Ström"))
     else:
-        encode(reel_of(clip), Deliverable(kind, kind), out)  # type: ignore[arg-type]
+        encode(reel_of(clip), Deliverable(kind, kind), out)  # type: ignore[arg-type]  # one of the kinds
     assert frames(page, out) == list(SEEN)
     assert abs(page.run("document.querySelector('video').duration") - 1.5) < 0.03
     assert page.run("document.querySelector('video').textTracks.length") == 0

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -29,6 +24,7 @@ from footage import (
     tone,
 )
 from PIL import Image
+from programs import killed_writing
 
 from secondunit.cut import Placed, Profile, sample_at
 from secondunit.cut.edit import Deliverable
@@ -217,7 +213,7 @@ def test_a_bit_that_turned_over_is_found(
     write, out = encoders._write, tmp_path / "out.mp4"
 
     def lying(part: Path, *rest: object) -> None:
-        write(part, *rest)  # type: ignore[arg-type]
+        write(part, *rest)  # type: ignore[arg-type]  # whatever it takes beside
         data = bytearray(part.read_bytes())
         middle = data.index(b"mdat") + 3000
         data[middle : middle + 40] = bytes(40)
@@ -254,13 +250,7 @@ def test_a_killed_encoder_leaves_what_was_there(tmp_path: Path) -> None:
         "encode(reel_of(BUNNY, Profile(1280, 720, Fraction(25))), Deliverable('one', 'prores'),"
         " Path(sys.argv[1]))"
     )
-    worker = subprocess.Popen([sys.executable, "-c", code, str(out)])
-    while not (parts := list(tmp_path.glob(".part-*"))) and worker.poll() is None:
-        time.sleep(0.01)
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL, "it was killed in the middle"
+    killed_writing(tmp_path, code, out)
     assert out.read_bytes() == b"before"
-    long_ago = time.time() - 2 * 3600
-    os.utime(parts[0], (long_ago, long_ago))
     encode(reel_of(counting(tmp_path / "film.mp4", size="160x90")), Deliverable("one", "h264"), out)
     assert not list(tmp_path.glob(".part-*")), "leftovers are swept"

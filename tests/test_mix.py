@@ -5,20 +5,21 @@ from __future__ import annotations
 import resource
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from footage import counting, ffmpeg, tone
+from footage import ffmpeg, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splicing import laid_out, sounding
 
 from secondunit.cut import sample_at
 from secondunit.cut.edit import CUT, Mix, Sound, Transition
 from secondunit.cut.timeline import Item, Timeline, timeline
 from secondunit.errors import CutError, Spoiled
-from secondunit.media import probe
 from secondunit.splice.mix import Source, mixed, parts, sounds
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ FPS = Fraction(24)
 RATE = 48000
 FRAMES = 48
 SECOND = Fraction(1)
-LOSSLESS = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "flac")
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,7 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
         "noise": "aevalsrc='2*random(0)-1|2*random(1)-1':s=48000:d=2",
         "mute": "",
     }
-    clips = {
-        name: counting(folder / f"{name}.mp4", *LOSSLESS, size="64x36", frames=FRAMES, sound=sound)
-        for name, sound in heard.items()
-    }
-    return {name: Source(path, probe(path), name) for name, path in clips.items()}
+    return sounding(folder, heard, FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +53,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.wav" for name in ("music", "voice")}
 
 
-def film(count: int, into: Transition = CUT, frames: int = FRAMES, handle: int = 0) -> Timeline:
-    """Lay out so many shots of `frames`, used but for a `handle` at both ends."""
-    last = count - 1
-    used = frames - 2 * handle
-    return timeline(
-        [
-            Item(
-                f"sh{at}", frames, handle, used,
-                into=into if at else CUT, onto=into if at < last else CUT,
-            )
-            for at in range(count)
-        ],
-        FPS,
-    )  # fmt: skip
+film = partial(laid_out, frames=FRAMES, fps=FPS)
 
 
 def play(
@@ -84,7 +67,7 @@ def play(
 
 
 def under(path: Path, kind: str = "music", **how: object) -> Sound:
-    return Sound(kind, str(path), path.name, **how)  # type: ignore[arg-type]
+    return Sound(kind, str(path), path.name, **how)  # type: ignore[arg-type]  # any of its fields
 
 
 def level(sound: np.ndarray, hertz: float) -> float:
@@ -106,22 +89,26 @@ def decibels(factor: float) -> float:
 
 SHOT = st.tuples(st.integers(0, 30), st.integers(1, 60), st.integers(0, 30))
 KINDS = st.sampled_from(["cut", "fade", "dissolve", "wipe", "slide", "dip"])
+Drawn = tuple[tuple[int, int, int], str]
 RATES = st.sampled_from([FPS, Fraction(24000, 1001), Fraction(30000, 1001), Fraction(25)])
+
+
+def items_of(shots: Sequence[Drawn]) -> list[Item]:
+    """Return what is drawn as items: frames before, of and after each, and what leads to it."""
+    leads = [Transition(kind, Fraction(1, 2)) for _, kind in shots[1:]]
+    edges = zip([CUT, *leads], [*leads, CUT], strict=True)
+    return [
+        Item(f"s{at}", before + count + after, before, count, *edge)
+        for at, (((before, count, after), _), edge) in enumerate(zip(shots, edges, strict=True))
+    ]
 
 
 @settings(max_examples=15)
 @given(shots=st.lists(st.tuples(SHOT, KINDS), min_size=1, max_size=6), fps=RATES, data=st.data())
 def test_the_sound_is_as_long_as_the_film_to_the_sample(
-    reel: dict[str, Source], shots: list[tuple[tuple[int, int, int], str]], fps: Fraction, data
+    reel: dict[str, Source], shots: list[Drawn], fps: Fraction, data
 ) -> None:
-    leads = [Transition(kind, Fraction(1, 2)) for _, kind in shots[1:]]
-    items = [
-        Item(f"s{at}", before + count + after, before, count, into, onto)
-        for at, (((before, count, after), _), into, onto) in enumerate(
-            zip(shots, [CUT, *leads], [*leads, CUT], strict=True)
-        )
-    ]
-    laid = timeline(items, fps)
+    laid = timeline(items := items_of(shots), fps)
     sources = [reel[data.draw(st.sampled_from(["low", "mute"]))] for _ in items]
     assert play(laid, sources, fps=fps).shape == (2, sample_at(laid.frames, fps, RATE))
 
@@ -129,16 +116,9 @@ def test_the_sound_is_as_long_as_the_film_to_the_sample(
 @settings(max_examples=100)
 @given(st.lists(st.tuples(SHOT, KINDS), min_size=1, max_size=8))
 def test_every_item_is_heard_in_just_the_frames_in_which_it_is_seen(
-    shots: list[tuple[tuple[int, int, int], str]],
+    shots: list[Drawn],
 ) -> None:
-    leads = [Transition(kind, Fraction(1, 2)) for _, kind in shots[1:]]
-    items = [
-        Item(f"s{at}", before + count + after, before, count, into, onto)
-        for at, (((before, count, after), _), into, onto) in enumerate(
-            zip(shots, [CUT, *leads], [*leads, CUT], strict=True)
-        )
-    ]
-    laid = timeline(items, FPS)
+    laid = timeline(items_of(shots), FPS)
     seen: dict[int, dict[int, int]] = {}
     for piece in laid.pieces:
         for show in filter(None, (piece.below, piece.above)):

@@ -396,14 +396,14 @@ def production(folder: Path, count: int) -> Any:
     shots = "".join(f"  - Door {n} opens onto a street.\n" for n in range(count))
     plan = planned(f"title: Doors\nshots:\n{shots}", folder)
     unit = SimpleNamespace(store=None)
-    made = Production(plan, unit, Project(folder), Ledger(folder / "ledger.sqlite"), None)  # type: ignore[arg-type]
+    made = Production(plan, unit, Project(folder), Ledger(folder / "ledger.sqlite"), None)  # type: ignore[arg-type]  # nobody shoots or watches
     (folder / "stills").mkdir()
     noise = np.random.default_rng(7)
     for number, step in enumerate(plan.steps):
         sha256 = f"{number:064}"
         pixels = noise.integers(0, 256, (WIDTH * 9 // 16, WIDTH, 3), np.uint8)
         Image.fromarray(pixels).save(folder / "stills" / f"{sha256}.jpg", quality=85)
-        made.clips[step.key] = Clip(folder / f"{number}.mp4", sha256, None)  # type: ignore[arg-type]
+        made.clips[step.key] = Clip(folder / f"{number}.mp4", sha256, None)  # type: ignore[arg-type]  # a page needs no facts
     return made
 
 
@@ -423,12 +423,12 @@ def test_a_page_of_dailies_stays_small_and_findable(tmp_path: Path, count: int) 
 def test_a_still_that_is_damaged_is_left_out_and_made_again(tmp_path: Path) -> None:
     stills, picture = Stills(tmp_path / "stills"), tmp_path / "still.png"
     Image.new("RGB", (640, 360), (200, 20, 20)).save(picture)
-    clip = Clip(picture, "a" * 64, None)  # type: ignore[arg-type]
+    clip = Clip(picture, "a" * 64, None)  # type: ignore[arg-type]  # a still has no facts
     stills.make(clip)
     assert stills.uri("a" * 64, 160, 9000)
     (tmp_path / "stills" / f"{'a' * 64}.jpg").write_bytes(b"\xff\xd8torn")
     assert stills.uri("a" * 64, 160, 9000) == ""
     stills.make(clip)
     assert stills.uri("a" * 64, 160, 9000)
-    stills.make(Clip(tmp_path / "none.mp4", "b" * 64, media.probe))  # type: ignore[arg-type]
+    stills.make(Clip(tmp_path / "none.mp4", "b" * 64, media.probe))  # type: ignore[arg-type]  # never read
     assert stills.uri("b" * 64, 160, 9000) == ""

@@ -336,6 +336,7 @@ def test_takes_are_shot_seed_by_seed_and_the_last_is_in_the_film(folder):
     assert made.steps[3].needs == (made.steps[2].key,), "b opens on the take that is in the film"
     assert [step.shot for step in made.steps if step.kind == "still"] == ["c"], "takes share it"
     assert "a · gen4.5 · take 2" in [step.label for step in made.steps]
+    assert (len(made.rolled), made.counted_in) == (8, "takes")
 
 
 def test_more_takes_of_a_shot_leave_its_first_one_as_it_was(folder):

@@ -8,6 +8,7 @@ import shutil
 import threading
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from browser import PROGRAM, browsing
 from footage import counting, ffmpeg, samples, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splicing import LOSSLESS, laid_out, sounding
 
 from secondunit.cut import Profile, sample_at
 from secondunit.cut.edit import CUT, Mix, Sound, Transition
@@ -32,7 +34,6 @@ from secondunit.splice.soundtrack import Soundtrack, soundtrack
 RATE = 48000
 FILM = Profile(64, 36, Fraction(24))
 CLIP = 120
-X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +45,10 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
         "high": tone(900, 5),
         "noise": "anoisesrc=a=0.1:c=pink:d=5:seed=3",
     }
-    clips = {
-        name: counting(
-            folder / f"{name}.mp4", *X264, "-c:a", "flac", size="64x36", frames=CLIP, sound=sound
-        )
-        for name, sound in heard.items()
-    }
-    return {name: Source(path, probe(path), name) for name, path in clips.items()}
+    return sounding(folder, heard, CLIP)
 
 
-def film(count: int, into: Transition = CUT, frames: int = CLIP) -> Timeline:
-    leads = [into] * (count - 1)
-    edges = zip([CUT, *leads], [*leads, CUT], strict=True)
-    return timeline(
-        [Item(f"sh{at}", frames, 0, frames, *edge) for at, edge in enumerate(edges)], FILM.fps
-    )
+film = partial(laid_out, frames=CLIP, fps=FILM.fps)
 
 
 def written(track: Soundtrack, out: Path) -> np.ndarray:
@@ -141,7 +131,7 @@ def test_what_was_damaged_is_made_again(
 
 def test_a_track_is_named_by_what_is_heard(reel: dict[str, Source], tmp_path: Path) -> None:
     def name(laid: Timeline, *clips: Source, **mix: object) -> str:
-        return soundtrack(laid, clips, Mix(**mix), FILM, tmp_path).name  # type: ignore[arg-type]
+        return soundtrack(laid, clips, Mix(**mix), FILM, tmp_path).name  # type: ignore[arg-type]  # any of its fields
 
     low, high = reel["low"], reel["high"]
     music = Sound("music", "/a/music.wav", "1234")
@@ -218,7 +208,7 @@ def test_what_is_told_of_a_stretch_decides_how_it_sounds(reel: dict[str, Source]
 
 def test_two_loud_shots_that_cross_are_held_below_full_scale(tmp_path: Path) -> None:
     loud = "aevalsrc='0.98*sin(300*2*PI*t)|0.98*sin(300*2*PI*t)':s=48000:d=2"
-    path = counting(tmp_path / "loud.mp4", *X264, "-c:a", "flac", size="64x36", sound=loud)
+    path = counting(tmp_path / "loud.mp4", *LOSSLESS, size="64x36", sound=loud)
     clips = [Source(path, probe(path), "loud")] * 2
     laid = film(2, Transition("dissolve", Fraction(1, 2)), frames=24)
     for blocks in (
@@ -245,7 +235,7 @@ def clapped(folder: Path, fps: str, at: int, frames: int) -> Source:
     click = f"aevalsrc='if(between(t,{seconds},{seconds}+0.01),0.9,0)|0':s=48000:d=9"
     out = folder / "clap.mp4"
     inputs = ("-f", "lavfi", "-i", flash, "-f", "lavfi", "-i", click)
-    ffmpeg(*inputs, "-frames:v", frames, "-shortest", *X264, "-c:a", "flac", out)
+    ffmpeg(*inputs, "-frames:v", frames, "-shortest", *LOSSLESS, out)
     return Source(out, probe(out), "clap")
 
 

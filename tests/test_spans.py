@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from secondunit.cut.timeline import Piece, Timeline
+    from secondunit.cut.timeline import Piece, Show, Timeline
     from secondunit.splice import Film
     from secondunit.splice.spans import Layer
 
@@ -39,7 +39,7 @@ PATH, KNOWN = BUNNY.parent, probe(BUNNY)
 
 
 def transition(kind: str, frames: int = 10, **how: str) -> Transition:
-    return CUT if kind == "cut" else Transition(kind, frames / FPS, **how)  # type: ignore[arg-type]
+    return CUT if kind == "cut" else Transition(kind, frames / FPS, **how)  # type: ignore[arg-type]  # texts, here
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ def wanted(pieces: Sequence[Piece], items: Sequence[Item]) -> Iterator[Seen]:
             yield piece.transition.kind, (shows[0], shows[1])
 
 
-def lettered(items: Sequence[Item], show: object, at: int) -> bool:
-    frame = show.first + at  # type: ignore[attr-defined]
-    return any(w.first <= frame < w.first + w.frames for w in items[show.item].words)  # type: ignore[attr-defined]
+def lettered(items: Sequence[Item], show: Show, at: int) -> bool:
+    frame = show.first + at
+    return any(w.first <= frame < w.first + w.frames for w in items[show.item].words)
 
 
 def given_by(parts: Sequence[Segment | Span]) -> Iterator[Seen]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import subprocess
 import sys
-import time
 import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
@@ -31,6 +29,7 @@ from footage import (
     spelt,
     tone,
 )
+from programs import killed_writing
 from splicing import joined
 
 from secondunit.cut import Placed, Profile, Trim, sample_at
@@ -423,11 +422,7 @@ def test_a_killed_splice_leaves_the_old_film(tmp_path: Path) -> None:
         "clip = Path(sys.argv[1]); part = Segment('a', clip, probe(clip));"
         "splice([part] * 200, Profile(1280, 720, Fraction(25)), Path(sys.argv[2]))"
     )
-    worker = subprocess.Popen([sys.executable, "-c", code, str(BUNNY), str(out)])
-    while not list(out.parent.glob(".part-*")) and worker.poll() is None:
-        time.sleep(0.01)
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL, "it was killed in the middle"
+    killed_writing(out.parent, code, BUNNY, out)
     assert out.read_bytes() == b"the old film"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from secondunit import books, callsheet
 from secondunit.crew import Settings
 from secondunit.errors import ShotError
 from secondunit.store import Store, digest
+from secondunit.store.place import PlaceTrouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +162,85 @@ def test_every_film_that_was_made_is_found_in_the_place(studio: Studio) -> None:
         assert studio.data(f"{where}/{film.name}") == content
         assert studio.data(f"{where}/{manifest.name}") == b"{}"
     assert len(studio.place.files("films")) == 4
+
+
+def released(folder: Path, *, web: bytes = b"", **more: object) -> tuple[Path, Path]:
+    """A film with captions, and a deliverable with its own if there is one, as a run leaves them."""
+    film = folder / "film.mp4"
+    film.write_bytes(b"the film")
+    listed = []
+    for name in ("film.srt", "film.vtt", "film.web.srt"):
+        (folder / name).write_text(name)
+    if web:
+        (folder / "film.web.mp4").write_bytes(web)
+        listed.append({
+            "name": "web", "path": "film.web.mp4", "size": len(web), "captions": ["film.web.srt"],
+            "sha256": digest(folder / "film.web.mp4"),
+        })  # fmt: skip
+    manifest = film.with_suffix(".manifest.json")
+    page = {"captions": ["film.srt", "film.vtt"], "deliverables": listed, **more}
+    manifest.write_text(json.dumps(page))
+    return film, manifest
+
+
+def test_a_film_s_captions_and_deliverables_lie_with_it_in_the_place(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, manifest = released(studio.folder)
+    where = f"films/film/{digest(film)[:12]}"
+    store, copied = studio.machine(), list[str]()
+    put = store.place.put
+    monkeypatch.setattr(store.place, "put", lambda *a: copied.append(a[0].name) or put(*a))
+    assert store.publish(film, manifest) == f"Copied to {studio.url}/{where}/film.mp4"
+    assert copied == ["film.srt", "film.vtt", "film.manifest.json", "film.mp4"]
+    copied.clear()
+    for web in (b"of the film", b"made again!"):
+        released(studio.folder, web=web)
+        said = store.publish(film, manifest)
+        assert said == f"Copied to {studio.url}/{where}/film.web.mp4, film.web.srt"
+        assert copied == ["film.web.mp4", "film.web.srt", "film.manifest.json"]
+        copied.clear()
+        assert store.publish(film, manifest) == ""
+        assert copied == [], "each once"
+        assert studio.data(f"{where}/film.web.mp4") == web
+    for name in ("film.srt", "film.vtt", "film.web.srt"):
+        assert studio.data(f"{where}/{name}") == name.encode()
+    assert studio.data(f"{where}/{manifest.name}") == manifest.read_bytes()
+
+
+def test_what_could_not_be_copied_of_a_film_is_copied_by_the_next_run(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, manifest = released(studio.folder, web=b"of the film")
+    store = studio.machine()
+    where, put = f"films/film/{digest(film)[:12]}", store.place.put
+
+    def failing(path: Path, name: str) -> None:
+        if path.name == "film.web.mp4":
+            raise PlaceTrouble("no room", lasting=False)
+        put(path, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.place, "put", failing)
+        said = store.publish(film, manifest)
+    assert f"{film.parent / 'film.web.mp4'} could not be copied to the shared store" in said
+    assert studio.data(f"{where}/film.mp4") is None, "it appears when all is there"
+    assert store.publish(film, manifest) == f"Copied to {studio.url}/{where}/film.mp4"
+    assert studio.data(f"{where}/film.web.mp4") == b"of the film"
+
+
+def test_only_what_belongs_to_a_film_is_copied_with_it(studio: Studio) -> None:
+    """A manifest may be a stranger's, and the place is read by many."""
+    secret = studio.folder / "secret"
+    secret.write_text("mine")
+    film, manifest = released(studio.folder, captions=["../secret"])
+    assert "film.mp4" in studio.machine().publish(film, manifest)
+    film, manifest = released(studio.folder, web=b"of the film", captions=["film.en.srt"])
+    (studio.folder / "film.en.srt").symlink_to(secret)
+    (studio.folder / "film.web.mp4").write_bytes(b"not as listed")
+    assert studio.machine().publish(film, manifest) == ""
+    where = f"films/film/{digest(film)[:12]}"
+    assert set(studio.place.files("films")) == {f"{where}/film.mp4", f"{where}/{manifest.name}"}
 
 
 # --- money --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 What a transition or words change is rendered as soon as the shots on both sides are there, while
 others are still being made. All of it is kept under the name of its content, so that a film is
-joined again from what did not change.
+joined again from what did not change, until no film has used it for a month.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from secondunit.splice.captions import in_order, timed, write
 from secondunit.splice.conform import conform
 from secondunit.splice.lettering import make_card
 from secondunit.splice.mix import Source, mixed, sounds
+from secondunit.splice.shelf import sweep, touch
 from secondunit.splice.soundtrack import Soundtrack, soundtrack
 from secondunit.splice.spans import Span, key, layout, render
 from secondunit.splice.typeface import typeface
@@ -246,7 +247,16 @@ class CuttingRoom:
     def _spliced(self, segments: list[Segment], cut: Cut, out: Path, about: About) -> Film:
         profile, placed = self.plan.profile, cut.timeline.placed
         track = cut.track(profile, self.plan.mix, self.folder)
-        return splice(segments, profile, out, about=about, placed=placed, sound=track)
+        film = splice(segments, profile, out, about=about, placed=placed, sound=track)
+        sweep(self.folder, self._pieces(track))
+        return film
+
+    def _pieces(self, track: Soundtrack | None) -> Iterator[Path]:
+        """Yield the files that the film is made of, as far as they are kept for the next one."""
+        made = [*(source.path for source in self._sources.values()), *self._spans]
+        yield from made
+        yield from map(_note_of, made)
+        yield from track.files if track else ()
 
     async def caption(self, film: Path) -> tuple[Path, ...]:
         """Write what is said in the film beside it, where captions are wanted so. DiskTrouble."""
@@ -345,9 +355,13 @@ def _noted(out: Path) -> str | None:
     """Return the digest of what was made, or None where it is not there or was damaged."""
     try:
         known = _note_of(out).read_text("ascii")
-        return known if known == digest(out) else None
+        if known != digest(out):
+            return None
     except (OSError, UnicodeDecodeError):
         return None
+    touch(out)
+    touch(_note_of(out))
+    return known
 
 
 def _facts(out: Path) -> Facts | None:

@@ -67,9 +67,11 @@ def deliver(
     with project.held():
         _see_film(plan, project)
         from secondunit.lab import Lab
+        from secondunit.production import publish
 
+        store = stored(project, settings)
         with watching(plan, terminal(), quiet=as_json, live=False) as watcher:
-            lab = Lab(plan, project, stored(project, settings), watcher)
+            lab = Lab(plan, project, store, watcher)
             try:
                 made, failed = asyncio.run(_made(lab, wanted, watcher))
             except KeyboardInterrupt:
@@ -77,6 +79,8 @@ def deliver(
                 raise typer.Exit(EXIT_INTERRUPTED) from None
             finally:
                 lab.close()
+        if said := publish(plan, project, store):
+            say(said, error=True)
     raise typer.Exit(_told(made, failed, as_json=as_json))
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,10 @@ from secondunit.durable import beside
 from secondunit.errors import CutError
 from secondunit.printing import Job, Stock, draw_poster, draw_sheet, encode_film, progress
 from secondunit.splice import Segment
+from secondunit.splice.captions import clear
 from secondunit.splice.chapters import About
 from secondunit.splice.encoders import ENDINGS, KINDS
 from secondunit.splice.mix import Source
-from secondunit.splice.palette import FASTEST
 from secondunit.store import digest
 from secondunit.workers import Workers
 
@@ -103,6 +104,8 @@ class Lab:
             job = Job(stock, profile, wanted, says, path)
             facts = await (self._drawn(job) if wanted.kind in _STILLS else self._encoded(job))
         captions = await room.caption(path) if room and wanted.kind in KINDS else ()
+        if said := await asyncio.to_thread(clear, path, self._earlier(wanted), captions):
+            self._watcher.saw(wanted.name, "done", said)
         entry = {
             "name": wanted.name, "kind": wanted.kind, "path": path.name,
             "sha256": await asyncio.to_thread(digest, path), "size": path.stat().st_size,
@@ -184,6 +187,12 @@ class Lab:
         papers: dict[str, Any] = json.loads(self._manifest.read_bytes())
         return papers
 
+    def _earlier(self, wanted: Deliverable) -> list[str]:
+        """Return the names of captions that may lie beside what was a deliverable before."""
+        papers = self._papers()
+        listed = (o["captions"] for o in papers["deliverables"] if o["name"] == wanted.name)
+        return [*papers.get("earlier_captions", ()), *chain.from_iterable(listed)]
+
     def _list(self, entry: dict[str, Any]) -> None:
         """Write a deliverable into the manifest, in the shot list's order; others stay."""
         papers = self._papers()
@@ -191,13 +200,16 @@ class Lab:
         listed[entry["name"]] = entry
         names = [wanted.name for wanted in self.plan.deliverables]
         papers["deliverables"] = [listed[name] for name in names if name in listed]
+        if earlier := papers.pop("earlier_captions", ()):
+            stem = Path(entry["path"]).stem
+            papers["earlier_captions"] = [name for name in earlier if Path(name).stem != stem]
         with beside(self._manifest) as part:
             text = json.dumps(papers, indent=2, ensure_ascii=False)
             part.write_text(text + "\n", "utf-8")
 
 
 def profile_of(wanted: Deliverable, film: Profile) -> Profile:
-    """Return size and rate of a deliverable. Raises CutError for a GIF that no player can keep to."""
+    """Return size and rate of a deliverable."""
     size = (wanted.width or film.width, wanted.height or film.height)
     fps = wanted.fps or film.fps
     if wanted.kind == "gif":
@@ -206,11 +218,6 @@ def profile_of(wanted: Deliverable, film: Profile) -> Profile:
             size = tuple(
                 max(2, 2 * nearest(Fraction(side * GIF_LONGEST, 2 * longest))) for side in size
             )  # type: ignore[assignment]
-        if fps > FASTEST:
-            raise CutError(
-                f"{wanted.name}: players show a GIF of more than {FASTEST} frames a second at ten."
-                f" Write `fps: {FASTEST}` or less. Nothing was made."
-            )
     return replace(film, width=size[0], height=size[1], fps=fps)
 
 

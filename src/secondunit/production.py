@@ -17,6 +17,7 @@ from secondunit import __version__, keys, media
 from secondunit.cuttingroom import CuttingRoom, check_unchanged
 from secondunit.durable import beside
 from secondunit.errors import Bug, CutError, SecondUnitError
+from secondunit.splice.captions import clear
 from secondunit.splice.chapters import About
 from secondunit.splice.mix import Source
 from secondunit.store import digest
@@ -147,10 +148,15 @@ class Production:
         key = _key(papers)
         about = About(self.plan.title, self.made_at or datetime.now(UTC), self.plan.key, key)
         film = await self._room.join(out, about)
-        captions = [path.name for path in await self._room.caption(out)]
         manifest = out.with_suffix(".manifest.json")
+        captions = await self._room.caption(out)
+        earlier, of_deliverables = await asyncio.to_thread(_earlier, manifest)
+        if said := await asyncio.to_thread(clear, out, earlier, captions):
+            self.watcher.saw(THE_FILM, "done", said)
         with beside(manifest) as part:
-            told = {**_manifest(papers, key, film), "captions": captions}
+            told = _manifest(papers, key, film) | {"captions": [path.name for path in captions]}
+            if of_deliverables:
+                told["earlier_captions"] = of_deliverables
             part.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
         self.published = await asyncio.to_thread(self.unit.store.publish, out, manifest)
         if self.published:
@@ -234,7 +240,8 @@ class Production:
         request = step.request
         inputs = [i.described for i in request.inputs()] if request else []
         return {
-            "shot": entry.shot, "key": entry.key, "gateway": self.plan.gateway if request else None,
+            "shot": entry.shot, "take": step.take, "key": entry.key,
+            "gateway": self.plan.gateway if request else None,
             "model": request.model if request else None,
             "endpoint": request.endpoint if request else None,
             "prompt": request.body.get("promptText") if request else None,
@@ -272,6 +279,17 @@ def _manifest(papers: Mapping[str, Any], key: str, film: Film) -> dict[str, Any]
     return {**head, **made, **papers}
 
 
+def _earlier(manifest: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the captions that lie beside an earlier film, and its deliverables'."""
+    try:
+        papers = json.loads(manifest.read_bytes())
+        named = [name for one in papers["deliverables"] for name in one["captions"]]
+        named += papers.get("earlier_captions", ())
+        return list(papers["captions"]), list(dict.fromkeys(named))
+    except (OSError, ValueError, KeyError, TypeError):
+        return [], []
+
+
 def _clip(take: Take, step: Step, known: bool) -> Clip:
     if step.kind == "still":
         return Clip(take.path, take.sha256, None, take.slate, known)  # type: ignore[arg-type]  # a still has no clip facts
@@ -279,7 +297,7 @@ def _clip(take: Take, step: Step, known: bool) -> Clip:
 
 
 def publish(plan: Plan, project: Project, store: Store) -> str:
-    """Copy the film of an earlier run, and its takes, where the store's shared place lacks them.
+    """Copy the film of an earlier run, its takes and what was made of it, if the shared place lacks it.
 
     Returns what a person should know, or nothing.
     """

@@ -67,12 +67,12 @@ class _Dailies:
 
     def head(self) -> Iterator[str]:
         clips = self.production.clips
-        takes = [step for step in self.plan.steps if step.kind != "still"]
+        takes = self.plan.rolled
         here = sum(step.key in clips for step in takes)
         cached = sum(step.key in clips and clips[step.key].cached for step in takes)
         found = f", {cached} of them from the store" if cached else ""
         yield f"# {text(self.plan.title)}: dailies"
-        yield f"**{here} of {len(takes)} shots are here**{found}."
+        yield f"**{here} of {len(takes)} {self.plan.counted_in} are here**{found}."
 
     def trouble(self) -> Iterator[str]:
         """Tell what did not come back and what to do about it, alike beside alike."""

@@ -69,14 +69,14 @@ class Board:
     def line(self) -> str:
         """Return how far the film is, in a line."""
         clips, forecast = self.production.clips, self.forecast
-        takes = [step.key for step in self.plan.steps if step.kind != "still"]
+        takes = [step.key for step in self.plan.rolled]
         here = sum(key in clips for key in takes)
         missing = sum(key in forecast.over and key not in clips for key in takes)
         rolling = forecast.counted("rolling", "queued", "throttled", "fetching")
         waiting = forecast.counted("waiting", "retrying")
         left = None if self._over else forecast.left
         return " · ".join(filter(None, [
-            f"**{here} of {len(takes)} shots**",
+            f"**{here} of {len(takes)} {self.plan.counted_in}**",
             f"{rolling} on order" if rolling else "",
             f"{waiting} waiting" if waiting else "",
             f"{missing} did not come back" if missing else "",

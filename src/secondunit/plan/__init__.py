@@ -201,6 +201,16 @@ class Plan:
         return tuple(step for step in self.steps if step.request)
 
     @property
+    def rolled(self) -> tuple[Step, ...]:
+        """The steps that a clip comes of: all but the stills."""
+        return tuple(step for step in self.steps if step.kind != "still")
+
+    @property
+    def counted_in(self) -> str:
+        """What those are called in numbers: takes, where some shot has several, else shots."""
+        return "takes" if any(step.take for step in self.steps) else "shots"
+
+    @property
     def leaving(self) -> tuple[Asset, ...]:
         """The files that an order would send away, each once."""
         files = (

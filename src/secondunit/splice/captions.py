@@ -14,7 +14,7 @@ from secondunit.durable import beside
 from secondunit.splice.typesetting import cells, clean, pieces, plain, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from secondunit.cut.edit import Line
@@ -302,9 +302,26 @@ def write(film: Path, cues: Sequence[Cue]) -> tuple[Path, ...]:
     if not cues:
         return ()
     written = []
-    for text, suffix in ((srt(cues), ".srt"), (vtt(cues), ".vtt")):
-        path = film.with_suffix(suffix)
+    for text, ending in ((srt(cues), ".srt"), (vtt(cues), ".vtt")):
+        path = film.with_suffix(ending)
         with beside(path) as part:
             part.write_text(text, "utf-8", newline="\n")
         written.append(path)
     return tuple(written)
+
+
+def clear(film: Path, earlier: Collection[str], written: Collection[Path]) -> str:
+    """Remove the captions that an earlier run wrote beside a film and that it has no more.
+
+    `earlier` are the names that its manifest has of them. Nothing else is removed, whatever is named
+    there, and no link. Return what a person should know, or nothing.
+    """
+    said = []
+    for path in (film.with_suffix(ending) for ending in (".srt", ".vtt")):
+        if path.name in earlier and path not in written and not path.is_symlink():
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                why = (error.strerror or str(error)).lower()
+                said.append(f"{path} is of an earlier cut, and could not be removed: {why}.")
+    return " ".join(said)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     Frames = Callable[[], Iterator[av.VideoFrame]]
 
-FASTEST = 50
-"""Frames in a second: players show whatever asks for more at ten."""
-
 _RGB = ("scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=bicubic+accurate_rnd",
         "format=bgra")  # fmt: skip
 _CHOOSE = (*_RGB, "palettegen=stats_mode=full:reserve_transparent=0")
@@ -39,7 +36,8 @@ def write_gif(
 ) -> None:
     """Write pictures to `part` as a GIF that repeats for ever, and see that all are there.
 
-    `frames` is gone through twice, the first time for the palette. Raises CutError, OSError.
+    `frames` is gone through twice, the first time for the palette; of more than 50 a second no player
+    shows what it is told. Raises CutError, OSError.
     """
     painted = _painted(frames, profile, _palette(frames, profile))
     with av.open(f"file:{part}", "w", format="gif", options={"loop": "0"}) as film:

@@ -25,6 +25,7 @@ from secondunit.durable import disk_trouble, make_folder
 from secondunit.errors import CutError
 from secondunit.media.sound import AAC_PACKET, BIT_RATE, aac_packets
 from secondunit.splice.mix import Score, parts, too_loud
+from secondunit.splice.shelf import touch
 from secondunit.splice.voices import Reader
 
 if TYPE_CHECKING:
@@ -75,12 +76,17 @@ class Soundtrack:
             yield from packets
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Where the track lies in `folder`, as far as it was made."""
+        return self._list, *(self.folder / name.decode("ascii") for name in _kept(self._list) or ())
+
+    @property
     def _list(self) -> Path:
         return self.folder / f"{self.name}.track"
 
     def _whole(self) -> list[Path] | None:
         """Find the chunks of the track, if it was made before and none of them is damaged."""
-        paths = [self.folder / name.decode("ascii") for name in _kept(self._list) or ()]
+        paths = list(self.files[1:])
         return paths if all(_kept(path) for path in paths) else None
 
     def made(self) -> list[Path]:
@@ -237,4 +243,5 @@ def _kept(path: Path) -> list[bytes] | None:
         size = int.from_bytes(body[at : at + 4])
         packets.append(bytes(body[at + 4 : at + 4 + size]))
         at += 4 + size
+    touch(path)
     return packets

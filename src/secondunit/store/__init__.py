@@ -147,7 +147,10 @@ class Store:
         return Take(key, files[0], slate, new=True)
 
     def publish(self, film: Path, manifest: Path) -> str:  # noqa: ARG002  there is nowhere to
-        """Copy a film to the shared place, where there is one; return what a person should know."""
+        """Copy a film, and what its manifest names, to the shared place, where there is one.
+
+        Return what a person should know, or nothing.
+        """
         return ""
 
     def _set_aside(self, folder: Path) -> Path:

@@ -3,7 +3,8 @@
 takes/ab/abcd…/<sha256>.mp4       the files of a take, by their hash: two machines never mix theirs
 takes/ab/abcd…/slate.json         its slate, copied last: with it the take is there
 bad/abcd…-9f3c/                   what did not match its slate, set aside and never deleted
-films/teaser/0123456789ab/…       each film that was made, with its manifest, by its hash
+films/teaser/0123456789ab/…       each film that was made, by its hash, with its manifest, its captions
+                                  and the deliverables that were made of it
 
 The folder of the project stays the first copy: takes are kept there, then copied to the place; what
 is only in the place is fetched into the folder, and counts when its seal and its hashes hold. A copy
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from secondunit.durable import beside, room
 from secondunit.errors import SecondUnitError, Unreachable, UsageError
-from secondunit.store import BORROWED, Store, Take, digest, intact, slating
+from secondunit.store import BORROWED, Store, Take, digest, films, intact, slating
 from secondunit.store.place import PlaceTrouble
 
 if TYPE_CHECKING:
@@ -104,21 +105,23 @@ class SharedStore(Store):
             return not self.place.holds("takes")
 
     def publish(self, film: Path, manifest: Path) -> str:
-        """Copy a film and its manifest to the place, and every take that is still missing there.
+        """Copy a film, and what its manifest names, and every take that is still missing there.
 
-        Returns where the film is, what went wrong, or nothing where it was there already.
+        Returns where they are, what went wrong, or nothing where all was there already.
         """
+        path = film
         try:
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(self._pay, sorted(self._owed)))
-            folder = f"films/{film.stem}/{digest(film)[:12]}"
-            if self.place.size(f"{folder}/{film.name}") == film.stat().st_size:
-                return ""
-            self.place.put(manifest, f"{folder}/{manifest.name}")
-            self.place.put(film, f"{folder}/{film.name}")
+            folder = films.folder_of(film)
+            missing = films.lacking(self.place, folder, film, manifest)
+            for path in missing:
+                self.place.put(path, f"{folder}/{path.name}")
         except (PlaceTrouble, SecondUnitError, OSError) as trouble:
-            return self._not_copied(str(film), trouble)
-        return f"Copied to {self.place}/{folder}/{film.name}"
+            return self._not_copied(str(path), trouble)
+        told = [film] if film in missing else [path for path in missing if path != manifest]
+        names = ", ".join(path.name for path in told)
+        return f"Copied to {self.place}/{folder}/{names}" if told else ""
 
     # --- there and back -----------------------------------------------------------------------
 
