@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondunit import document
-from secondunit.document import MAX_NODES, Document, Mark, loads, read, spell, suggest
+from secondunit.document import MAX_NODES, Document, Mark, builder, loads, read, spell, suggest
 from secondunit.errors import SpecError
 
 
@@ -22,7 +22,7 @@ from secondunit.errors import SpecError
 def scanner(request, monkeypatch):
     """Both scanners: libyaml's, and the one in Python where PyYAML was built without it."""
     if request.param == "python":
-        monkeypatch.setattr(document, "_LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(builder, "_LOADER", yaml.SafeLoader)
     elif not yaml.__with_libyaml__:
         pytest.skip("PyYAML was built without libyaml")
     return request.param

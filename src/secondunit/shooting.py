@@ -189,7 +189,7 @@ def _leave(under_way: list[str]) -> None:
 
 
 def _interrupted(opened: Books) -> int:
-    waiting, doubtful = opened.on_order()
+    waiting, doubtful = standby.on_order(opened.plan, opened.ledger)
     said = ["Interrupted."]
     if waiting:
         count = len(waiting)

@@ -156,11 +156,12 @@ class Books:
         """Credits that count as spent in this run; what the backlot takes is none."""
         return 0 if self.plan.free else self.ledger.spent(self.plan.gateway, run=self.run)
 
-    def on_order(self) -> tuple[list[str], list[str]]:
-        """Return the shots whose tickets are open, and those in doubt."""
-        here = [o for o in self.ledger.of_film(self.plan.name) if o.gateway == self.plan.gateway]
-        waiting = [o.shot for o in here if o.state in OPEN]
-        return waiting, [o.shot for o in here if o.state in {"intent", "doubt"}]
+
+def on_order(plan: Plan, ledger: Ledger) -> tuple[list[str], list[str]]:
+    """Return the shots of a plan whose tickets are open, and those in doubt."""
+    here = [o for o in ledger.of_film(plan.name) if o.gateway == plan.gateway]
+    waiting = [o.shot for o in here if o.state in OPEN]
+    return waiting, [o.shot for o in here if o.state in {"intent", "doubt"}]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from secondunit.flow.approval import WAITING, hand_in, rejected, suspend
 from secondunit.flow.following import followed, outcome
 from secondunit.flow.steps import Steps
 from secondunit.flow.tasks import Logged, conform_clip, join_film, take_shot, transient
-from secondunit.flow.unattended import Silent, called, on_order, opened, rolling
+from secondunit.flow.unattended import Silent, called, opened, rolling
 from secondunit.flow.walk import Walk
 from secondunit.names import flow_name, run_name
 from secondunit.standby import approvals_of, call_for
@@ -160,7 +160,7 @@ async def _shot(call: Call) -> State[Any]:
             finally:
                 await monitor.close()
         if monitor.stopped:
-            return Cancelled(message=f"Stopped on its page. {on_order(books)}")
+            return Cancelled(message=following.stopped(production))
         return outcome(production)
 
 

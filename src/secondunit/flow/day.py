@@ -198,7 +198,7 @@ async def shooting_day(
                     _followed(production) as day,
                 ):
                     yield day
-            day.stopped = on_order(books) if day.steps.monitor.stopped else ""
+            day.stopped = on_order(books.plan, books.ledger) if day.steps.monitor.stopped else ""
             _tell_end(books, day)
     except Locked as error:
         await late.put_off(error)

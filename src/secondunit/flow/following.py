@@ -13,6 +13,7 @@ from secondunit.flow import server
 from secondunit.flow.approval import rejected, waiting
 from secondunit.flow.limits import Limits
 from secondunit.flow.monitor import Monitor
+from secondunit.flow.unattended import on_order
 from secondunit.production import FILM
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ REASONS = 3  # of what went wrong, said in the state of a run; its tasks say eac
 
 def monitor_of(production: Production) -> Monitor:
     """Return what is to watch the run of `production`; whoever watches hears when it is lost."""
-    return Monitor(lambda error: tell_lost(production, error))
+    return Monitor(lambda error: tell_lost(production, error), lambda: stopped(production))
+
+
+def stopped(production: Production) -> str:
+    """Return what to say of a run that somebody stopped on its page."""
+    return f"Stopped on its page. {on_order(production.plan, production.ledger)}"
 
 
 def tell_lost(production: Production, error: object) -> None:

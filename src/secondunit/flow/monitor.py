@@ -22,6 +22,7 @@ PULSE = 2.0  # seconds between two questions about the run
 SILENT = 6.0  # seconds of refusals after which the server counts as lost
 BUSY = 40.0  # seconds for one that does not refuse and is slow: it may have much to do
 SLOW = 10.0  # seconds that one answer may take
+STOPPED = "Stopped on its page. What is on order goes on, and the next run picks it up."
 GRACE = 3.0  # seconds for Prefect to let go of what is left or stopped
 
 
@@ -32,9 +33,16 @@ class Monitor:
     to (prefect 3.8.8, client/base.py), at the start and the end of every task.
     """
 
-    def __init__(self, tell: Callable[[object], None] = lambda _: None) -> None:
-        """Watch nothing yet; `tell` is told once why the server is gone."""
-        self._tell = tell
+    def __init__(
+        self,
+        tell: Callable[[object], None] = lambda _: None,
+        left: Callable[[], str] = lambda: STOPPED,
+    ) -> None:
+        """Watch nothing yet; `tell` is told once why the server is gone.
+
+        `left` says what goes on when somebody stopped the run.
+        """
+        self._tell, self._left_open = tell, left
         self.stopped = self.over = False
         self._lost = asyncio.Event()
         self._left = asyncio.Event()
@@ -117,12 +125,9 @@ class Monitor:
 
     async def _tell_stopped(self) -> None:
         """Close the run on its server; left alone it would be shown as crashed."""
-        message = (
-            "Stopped here. What is on order goes on; run the same command again to pick it up."
-        )
         with suppress(Exception):
             async with asyncio.timeout(GRACE), get_client() as client:
-                state: State[Any] = Cancelled(message=message)
+                state: State[Any] = Cancelled(message=self._left_open())
                 await client.set_flow_run_state(UUID(self._run), state, force=True)
 
 

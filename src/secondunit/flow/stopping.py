@@ -56,7 +56,7 @@ async def told(books: Books) -> AsyncIterator[None]:
     except (Exception, Pause):
         raise
     except BaseException:
-        said = on_order(books)
+        said = on_order(books.plan, books.ledger)
         with suppress(MissingContextError):
             get_run_logger().warning("Stopped from outside. %s", said)
         with suppress(Exception):

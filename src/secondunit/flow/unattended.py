@@ -20,6 +20,8 @@ from secondunit.planning import compiled
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from secondunit.ledger import Ledger
+    from secondunit.plan import Plan
     from secondunit.ports import Stage, Watcher
     from secondunit.production import Production
     from secondunit.standby import Books
@@ -99,12 +101,12 @@ async def rolling(books: Books, watcher: Watcher) -> AsyncIterator[Production]:
             await asyncio.shield(asyncio.to_thread(stack.close))
 
 
-def on_order(books: Books) -> str:
+def on_order(plan: Plan, ledger: Ledger) -> str:
     """Return a sentence on what goes on at the gateway when a run stops here."""
-    waiting, doubtful = books.on_order()
+    waiting, doubtful = standby.on_order(plan, ledger)
     said = []
     if waiting:
-        billed = "free" if books.plan.free else "billed"
+        billed = "free" if plan.free else "billed"
         said.append(f"On order, going on and {billed}: {', '.join(waiting)}.")
     if doubtful:
         said.append(f"In doubt, and counted as spent: {', '.join(doubtful)}.")
