@@ -326,6 +326,7 @@ def test_an_intent_whose_commit_was_cut_off_is_taken_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody knows whether the server has it; nothing was sent for it, so it must not be in doubt."""
+    ledger.unsent(ledger.intend(intent("a"), FREELY), "of an earlier try")
     link = ledger._file._link  # type: ignore[attr-defined]  # of Postgres
     execute = link.execute
 
@@ -340,7 +341,10 @@ def test_an_intent_whose_commit_was_cut_off_is_taken_back(
     with pytest.raises(DiskTrouble, match="cannot be used") as lost:
         ledger.intend(intent("a"), FREELY)
     assert lost.value.transient
-    assert [o.state for o in ledger.of("a")] == ["unsent"]
+    assert {(o.state, o.reason) for o in ledger.of("a")} == {
+        ("unsent", "of an earlier try"),
+        ("unsent", "the ledger was out of reach before anything was sent"),
+    }
     assert ledger.intend(intent("a"), FREELY).state == "intent"
 
 
