@@ -297,6 +297,24 @@ def test_a_ledger_that_others_write_to_is_waited_for(ledger: Ledger, path: Path)
     other.close()
 
 
+def test_all_takes_of_a_shot_share_what_may_be_spent_on_it(ledger: Ledger) -> None:
+    def take(number: int, key: str) -> Intent:
+        names = [n for n in ("s", "s take 1", "s take 2") if n != f"s take {number}"]
+        return replace(intent(key), shot=f"s take {number}", takes=tuple(names), reserved=40)
+
+    per_shot = Allowance(shot=100)
+    ledger.intend(take(1, "one"), per_shot)
+    ledger.intend(take(2, "two"), per_shot)
+    with pytest.raises(
+        OverBudget, match=r"40 credits, 80 are spent or reserved, and `budget\.per_shot`"
+    ):
+        ledger.intend(take(1, "three"), per_shot)
+    ledger.intend(replace(intent("other"), shot="s take 10", reserved=90), per_shot)
+    ledger.intend(take(1, "three"), Allowance())
+    with pytest.raises(OverBudget, match="120 are spent"):
+        ledger.intend(take(2, "four"), per_shot)
+
+
 class Broken(BaseException):
     """What a handler of signals raises wherever the main thread is, as Prefect's does."""
 

@@ -13,6 +13,7 @@ from pages import CHOICES, LISTS, furnish, plan, refusal, said
 
 from secondunit.errors import UsageError
 from secondunit.plan import planner
+from secondunit.plan.planner import Circled
 
 
 @pytest.fixture(scope="module")
@@ -350,11 +351,39 @@ def test_a_circled_take_alone_is_wanted(folder):
     made = plan(TAKEN.replace("takes: 3}\n  b", "takes: 3, circled: 2}\n  b"), folder)
     assert takes(made)[:2] == [("a take 2", 8), ("b", 7)]
     assert made.cut[0].key == every["a take 2"]
-    reviewed = plan(TAKEN, folder, circled={"a": 1, "b": 3})
-    assert takes(reviewed)[:2] == [("a take 1", 7), ("b take 3", 9)]
+    judged = {"a": Circled(1, 7), "b": Circled(3, 99), "d": Circled(2, None)}
+    reviewed = takes(plan(TAKEN, folder, circled=judged))
+    assert reviewed[:2] == [("a take 1", 7), ("b take 3", 99)], "with the seed that was judged"
+    assert [name for name, _ in reviewed[2:]] == ["c take 1", "c take 2", "d take 2"]
     assert takes(plan(TAKEN, folder, quality="draft"))[3:6] == [
         (f"b take {n}", n + 6) for n in (1, 2, 3)
     ]
+
+
+def test_a_take_that_was_in_a_judged_film_is_taken_where_one_is_wanted(folder):
+    """Nobody circled anything: what was approved is what was seen."""
+    judged = {shot: Circled(2, 50, chosen=False) for shot in "ab"}
+    reviewed = takes(plan(TAKEN, folder, circled=judged))
+    assert reviewed[:4] == [("a take 1", 7), ("a take 2", 8), ("a take 3", 9), ("b take 2", 50)]
+
+
+def test_of_a_shot_that_is_left_out_of_the_film_one_take_is_made(folder):
+    made = plan(TAKEN.replace("takes: 3}\n  b", "takes: 3, omit: true}\n  b"), folder)
+    assert takes(made)[:2] == [("a take 3", 9), ("b", 7)]
+
+
+def test_two_shots_that_ask_for_the_same_share_their_takes(folder):
+    text = "defaults: {seed: 7, takes: 2}\nshots: {a: A door., b: A door.}"
+    made = plan(text, folder)
+    assert takes(made) == [("a take 1", 7), ("a take 2", 8)]
+    assert planner.select(made, "b") == planner.select(made, "a") == {s.key for s in made.steps}
+
+
+def test_a_take_of_a_model_without_seeds_may_be_judged(folder):
+    text = "shots: [{prompt: x, model: hailuo3, duration: 5}]"
+    (step,) = plan(text, folder, circled={"sh010": Circled(2, 8)}).steps
+    assert (step.shot, step.seed) == ("sh010 take 2", None)
+    assert step.key == plan(text, folder).steps[0].key
 
 
 def test_a_selection_has_all_takes_of_its_shots(folder):
@@ -375,9 +404,7 @@ def test_a_selection_has_all_takes_of_its_shots(folder):
         ("shots: [{prompt: x, takes: 2, seed: 4294967295}]",
          "4294967296, the seed of take 2, is above 4294967295"),
         ("shots: [{prompt: x, takes: 2, model: hailuo3}]",
-         "hailuo3 takes no seed, so all its takes would be the same order."),
-        ("gateway: runway\nbudget: {per_shot: 100}\nshots: [{prompt: x, duration: 5, takes: 2}]",
-         "2 takes of sh010 may cost 120 credits, and `budget.per_shot` allows 100."),
+         "1:28: shots[0].takes: hailuo3 takes no seed, so all takes of sh010 would be the same order."),
     ],
 )  # fmt: skip
 def test_takes_that_cannot_be_are_told(text, message, folder):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from secondunit import judging, keys, reviews
 from secondunit.errors import TurnedDown, Unjudged, UsageError
+from secondunit.plan.planner import Circled
 from secondunit.reviews import contactsheet
 from secondunit.reviews.decisions import Verdict
 from secondunit.store import Store
@@ -319,17 +320,38 @@ def question(of: Approvals) -> Review:
     return review
 
 
+def circled(of: Approvals) -> dict[str, Circled]:
+    assert of.draft is not None
+    return reviews.circled(of.draft, of.decisions.all())
+
+
 def test_all_takes_of_a_draft_are_shown_and_may_be_circled(shown: Approvals) -> None:
     review = question(shown)
     names = [f"{shot} take {n}" for shot in ("one", "two", "three") for n in (1, 2)]
     assert list(review.takes) == [panel.shot for panel in review.panels] == names
-    verdict = Verdict(approved=True, circled=("one take 2", "three take 2", "three take 1"))
+    verdict = Verdict(approved=True, circled=("one take 2", "three take 1"))
     shown.decisions.answer(review.key, verdict)
-    assert shown.draft is not None
-    assert reviews.circled(shown.draft, shown.decisions.all()) == {"one": 2, "three": 1}
+    assert circled(shown) == {"one": Circled(2, 8), "three": Circled(1, 7)}
     later = Verdict(approved=True, circled=("one take 1",), source="another")
     shown.decisions.answer(review.key, later)
-    assert reviews.circled(shown.draft, shown.decisions.all()) == {"one": 1, "three": 1}
+    assert circled(shown) == {"one": Circled(1, 7), "three": Circled(1, 7)}
+
+
+def test_an_approval_without_circles_is_of_the_takes_in_the_film(shown: Approvals) -> None:
+    review = question(shown)
+    shown.decisions.answer(review.key, Verdict(approved=True, circled=("one take 1",)))
+    shown.decisions.answer(review.key, Verdict(approved=False, source="no"))
+    assert circled(shown) == {"one": Circled(1, 7)}
+    shown.decisions.answer(review.key, Verdict(approved=True, source="then"))
+    last = Circled(2, 8, chosen=False)
+    assert circled(shown) == {"one": last, "two": last, "three": last}
+
+
+def test_a_shot_with_several_takes_is_made_again_by_its_name(shown: Approvals) -> None:
+    review = question(shown)
+    decision = shown.decisions.answer(review.key, Verdict(approved=False, again=("one",)))
+    assert decision is not None
+    assert decision.again == ("one take 1", "one take 2")
 
 
 def test_what_was_circled_before_a_shot_was_changed_counts_no_more(
@@ -338,7 +360,7 @@ def test_what_was_circled_before_a_shot_was_changed_counts_no_more(
     review = question(shown)
     shown.decisions.answer(review.key, Verdict(approved=True, circled=("one take 2", "two take 1")))
     changed = at.plan(TAKES.replace("A lamp turns.", "A lamp swings."), quality="draft")
-    assert reviews.circled(changed, shown.decisions.all()) == {"one": 2}
+    assert reviews.circled(changed, shown.decisions.all()) == {"one": Circled(2, 8)}
 
 
 def test_a_take_that_is_missing_and_not_in_the_film_holds_no_review_up(
@@ -364,6 +386,7 @@ def test_a_take_that_is_missing_and_not_in_the_film_holds_no_review_up(
             "one is no take that may be circled. Those that",
         ),
         (Verdict(approved=False, circled=("one take 1",)), "Circled, and rejected"),
+        (Verdict(approved=True, circled=("one take 1", "one take 2")), "Two takes of one shot"),
     ],
 )
 def test_what_cannot_be_circled_changes_nothing(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from secondunit.gateways.wire import Credentials, WireGateway
     from secondunit.plan import Plan
+    from secondunit.plan.planner import Circled
 
 SETTINGS_FOLDER = "secondunit"
 SETTINGS_FILE = "settings.toml"
@@ -263,7 +264,7 @@ def compiled(
     gateway: str | None = None,
     quality: str | None = None,
     roots: Sequence[str] | None = None,
-    circled: Mapping[str, int] | None = None,
+    circled: Mapping[str, Circled] | None = None,
 ) -> Plan:
     """Read the shot list `file` and compile it, with the user's prices and today's catalogue.
 

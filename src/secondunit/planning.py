@@ -30,11 +30,9 @@ def compiled(
     """
     plan, settings = crew.compiled(file, gateway, quality, roots), Settings.load()
     project = project_of(plan.folder, out, settings)
-    decisions = Decisions(project.reviews).all() if reviews.wants_draft(plan) else ()
-    if any(decision.circled for decision in decisions):
-        draft = crew.compiled(file, gateway, reviews.DRAFT, roots)
-        circled = reviews.circled(draft, decisions)
-        plan = crew.compiled(file, gateway, quality, roots, circled)
+    if reviews.wants_draft(plan) and (decisions := Decisions(project.reviews).all()):
+        circled = reviews.circled(compiled(file, gateway, reviews.DRAFT, roots, out), decisions)
+        plan = crew.compiled(file, gateway, quality, roots, circled) if circled else plan
 
     def ordered(key: str) -> bool:
         from secondunit import books

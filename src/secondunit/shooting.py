@@ -23,6 +23,7 @@ from secondunit.errors import (
     Unjudged,
     UsageError,
 )
+from secondunit.interrupts import interrupt
 from secondunit.plan import dollars
 from secondunit.watch import say, terminal, watching
 
@@ -119,7 +120,7 @@ def _stoppable() -> Iterator[None]:
         return
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
     for number in numbers:
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(number, interrupt)
     try:
         yield
     finally:

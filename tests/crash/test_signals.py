@@ -152,6 +152,16 @@ def test_a_run_under_nohup_does_not_hear_its_terminal_close(
         assert bill(scene).problems() == []
 
 
+@pytest.mark.covers("B1")
+def test_a_run_behind_a_shell_ends_on_sigterm(scene: Scene, points: list[str]) -> None:
+    """Shells have such a run ignore Ctrl-C."""
+    for stop in spread(moments(points), 3):
+        scene.wipe()
+        ended = scene.shoot(stop, (TERM,), ignored=[INT])
+        assert ended.code == 130, (stop, ended)
+        assert bill(scene).problems() == []
+
+
 @pytest.mark.covers("B5")
 def test_nobody_reads_what_is_printed(scene: Scene) -> None:
     """A closed pipe never comes between an order and its ticket; the film is made all the same."""

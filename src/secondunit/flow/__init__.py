@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +31,7 @@ from secondunit.names import flow_name, run_name
 from secondunit.standby import approvals_of, call_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from prefect.client.schemas.objects import State
 
@@ -106,7 +107,8 @@ async def film(
         return await _handed_over(handed)
     try:
         await hand_in(shot_list, out)
-        return await _unattended(called(shot_list, gateway, quality, only, budget, out), catch_up)
+        asked = partial(called, shot_list, gateway, quality, only, budget, out)
+        return await _unattended(asked, catch_up)
     except TurnedDown as error:
         return rejected(error)
     except Locked as error:
@@ -125,7 +127,8 @@ async def _filmed(production: Production, monitor: Monitor) -> Steps:
 # --- a run that Prefect begins by itself ----------------------------------------------------------
 
 
-async def _unattended(call: Call, catch_up: str) -> State[Any]:
+async def _unattended(asked: Callable[[], Call], catch_up: str) -> State[Any]:
+    call = await asyncio.to_thread(asked)
     approvals = await asyncio.to_thread(approvals_of, call)
     if (away := await late.turned_away(catch_up)) is not None:
         return away
@@ -137,6 +140,7 @@ async def _unattended(call: Call, catch_up: str) -> State[Any]:
         if review := await asyncio.to_thread(approvals.of_draft):
             waits = await asyncio.to_thread(call_for, review, approvals)
             return await suspend(review, waits)
+        call = await asyncio.to_thread(asked)  # with what was circled meanwhile
     state = await _shot(call)
     if state.name == WAITING and (review := await asyncio.to_thread(approvals.of_stills)):
         return await suspend(review, Unjudged(str(state.message)))

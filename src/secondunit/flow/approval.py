@@ -125,9 +125,14 @@ def _write_down(decisions: Decisions, review: str, given: FlowRunInput) -> None:
     verdict = Verdict(
         approved, again=tuple(said.make_again), who=said.who or "somebody on Prefect's page",
         notes=said.notes, source=f"{this_run.id} {given.key}",
-        circled=tuple(said.circled) if approved else (),
+        circled=_one_a_shot(said.circled) if approved else (),
     )  # fmt: skip
     decisions.answer(review, verdict)
+
+
+def _one_a_shot(takes: list[str]) -> tuple[str, ...]:
+    """Return the takes that were circled; of two of one shot, which a form cannot refuse, the last."""
+    return tuple({take.rpartition(" take ")[0]: take for take in takes}.values())
 
 
 async def suspend(review: Review, waits: Unjudged) -> State[Any]:

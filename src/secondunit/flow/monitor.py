@@ -127,7 +127,8 @@ class Monitor:
         """Close the run on its server; left alone it would be shown as crashed."""
         with suppress(Exception):
             async with asyncio.timeout(GRACE), get_client() as client:
-                state: State[Any] = Cancelled(message=self._left_open())
+                said = await asyncio.to_thread(self._left_open)
+                state: State[Any] = Cancelled(message=said)
                 await client.set_flow_run_state(UUID(self._run), state, force=True)
 
 

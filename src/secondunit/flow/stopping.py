@@ -15,6 +15,7 @@ from prefect.exceptions import MissingContextError, Pause
 from prefect.states import Cancelled
 
 from secondunit.flow.unattended import on_order
+from secondunit.interrupts import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,7 +38,7 @@ def as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:

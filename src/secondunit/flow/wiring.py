@@ -60,6 +60,9 @@ class Wiring:
         for step in (*placed, *(s for s in self.plan.steps if s.shot == shot)):
             if (step.kind == "still") == (work == "still"):
                 return step
+        known, take, _ = shot.rpartition(" take ")
+        if take and any(e.shot == known for e in self.plan.cut):  # another take was circled since
+            return self.step(work, known)
         raise self._unfit(f"it asks for no {work} of {shot}, and the flow makes one.")
 
     def entry(self, shot: str) -> CutEntry:

@@ -122,11 +122,14 @@ class Ledger:
             "ordered_at": now, "changed_at": now, "evidence": evidence,
             "film_cap": allowance.film, "run_cap": allowance.run, "shot_cap": allowance.shot,
         }  # fmt: skip
+        del facts["takes"]
         if self._file.shared:
             facts["day_cap"] = allowance.day
         try:
             with self._file.commit() as db:
                 self._file.see_held(db, intent.film)
+                if allowance.shot is not None:
+                    facts["shot_cap"] = max(0, allowance.shot - rows.of_takes(db, intent))
                 number = rows.insert(db, facts, now)
                 if self._daybook is not None and intent.gateway != FREE:
                     self._daybook.reserve(self._name(number, now), intent, allowance.day)

@@ -66,7 +66,8 @@ class Allowance:
 class Intent:
     """What is about to be ordered: everything that is known before the first byte is sent.
 
-    `evidence` is how things stood a moment before.
+    `evidence` is how things stood a moment before. `takes` are what the other takes of the same shot
+    are called, with which it shares what may be spent on that.
     """
 
     key: str
@@ -79,3 +80,4 @@ class Intent:
     request: Any
     reserved: int
     evidence: Evidence | None = None
+    takes: tuple[str, ...] = ()

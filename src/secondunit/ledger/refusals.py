@@ -39,8 +39,9 @@ def refusal(db: Link, intent: Intent, allowance: Allowance, cause: str) -> Secon
     if cause not in where:
         return OnOrder(f"{intent.shot} is already on order; it is not ordered twice. Run again.")
     limit, scope, words = where[cause]
+    spent = rows.total(db, None, **scope) + (rows.of_takes(db, intent) if "shot" in scope else 0)
     return OverBudget(
-        f"{intent.shot} may cost {intent.reserved} credits, {rows.total(db, None, **scope)} are spent or"
+        f"{intent.shot} may cost {intent.reserved} credits, {spent} are spent or"
         f" reserved, and {words} {limit}. It was not ordered. Raise the cap, or shoot less."
     )
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from secondunit.ledger.records import Intent
+
 FIELDS = tuple(Order.__dataclass_fields__)
 
 
@@ -111,6 +113,11 @@ def total(db: Link, gateway: str | None, **scope: str | None) -> int:
         (gateway or FREE, *wanted.values()),
     )
     return int(row.fetchone()[0])
+
+
+def of_takes(db: Link, intent: Intent) -> int:
+    """Add up what counts as spent on the other takes of the shot that an intent is for."""
+    return sum(total(db, None, film=intent.film, shot=take) for take in intent.takes)
 
 
 def _note(db: Link, order: int, state: str, reason: str, now: str) -> None:

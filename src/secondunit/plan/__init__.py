@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import keys
 from secondunit.cut.edit import PLAIN, Look, Mix
+from secondunit.shotlist.language import MAX_TAKES
 
 if TYPE_CHECKING:
     from secondunit.cut import Profile, Trim
@@ -134,6 +136,14 @@ class Step:
         return self.shot if self.take is None else self.shot.removesuffix(f" take {self.take}")
 
     @property
+    def other_takes(self) -> tuple[str, ...]:
+        """What other takes of the shot are called, and the shot itself, where orders are told."""
+        if self.kind != "take":
+            return ()
+        names = [self.of, *(f"{self.of} take {take}" for take in range(1, MAX_TAKES + 1))]
+        return tuple(name for name in names if name != self.shot)
+
+    @property
     def model(self) -> str:
         """The model's name, or `-` where none is asked."""
         return self.request.model if self.request else "-"
@@ -208,7 +218,8 @@ class Plan:
     @property
     def counted_in(self) -> str:
         """What those are called in numbers: takes, where some shot has several, else shots."""
-        return "takes" if any(step.take for step in self.steps) else "shots"
+        takes = Counter(step.of for step in self.steps if step.take)
+        return "takes" if takes and max(takes.values()) > 1 else "shots"
 
     @property
     def leaving(self) -> tuple[Asset, ...]:

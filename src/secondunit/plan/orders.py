@@ -162,7 +162,7 @@ class OrderDesk:
                 body["duration"] = length = self._seconds(shot, variant, seconds)
         body |= self._moderation(shot, variant)
         with suppress(Unroutable):
-            seed = self._seed(shot, variant, body, take or 1)
+            seed = self._seed(shot, variant, body, take)
             body |= {} if seed is None else {"seed": seed}
         if len(self.problems) == noted:
             self._check_body(shot, variant, body)
@@ -223,23 +223,24 @@ class OrderDesk:
             field = ".".join(map(str, issue.path))
             self.fail(shot.where, f"{variant.model} would refuse `{field}`: {issue.message}")
 
-    def _seed(self, shot: Shot, variant: Variant, body: Mapping[str, Any], take: int) -> int | None:
-        seed, limit = shot.spec.seed, variant.seed_limit
+    def _seed(
+        self, shot: Shot, variant: Variant, body: Mapping[str, Any], take: int | None
+    ) -> int | None:
+        seed, limit, further = shot.spec.seed, variant.seed_limit, (take or 1) - 1
         if limit is None:
-            if take > 1:
-                same = f"{variant.model} takes no seed, so all its takes would be the same order."
-                raise self.fail(shot.at("takes"), f"{same} Take `takes` out.")
             if seed is not None and shot.owns("seed"):
                 self._unused(shot, "seed", f"{variant.model} takes no seed")
             return None
+        if take and shot.seed is not None and shot.seed <= limit:
+            return shot.seed
         if seed is None:
             described = Request(variant.endpoint, variant.model, body).described()
-            return keys.drawn_seed(described, limit, take)
-        if seed + take - 1 > limit:
-            of = f", the seed of take {take}," if take > 1 else ""
+            return keys.drawn_seed(described, limit, further + 1)
+        if seed + further > limit:
+            of = f", the seed of take {take}," if further else ""
             most = f"{limit}, the most {variant.model} takes at {self.gateway}"
-            raise self.fail(shot.at("seed"), f"{seed + take - 1}{of} is above {most}.")
-        return seed + take - 1
+            raise self.fail(shot.at("seed"), f"{seed + further}{of} is above {most}.")
+        return seed + further
 
     def ratio(self, shot: Shot) -> str:
         """Return the shot's ratio, as written."""

@@ -51,6 +51,18 @@ QUALITIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 
 
 @dataclass(frozen=True)
+class Circled:
+    """The take of a shot that a review approved: its number, and the seed that it was judged with.
+
+    It is `chosen` where somebody circled it, and not where it merely was in the film.
+    """
+
+    take: int
+    seed: int | None
+    chosen: bool = True
+
+
+@dataclass(frozen=True)
 class Choices:
     """What the user may say of a plan beside the shot list; None leaves it to the shot list.
 
@@ -63,7 +75,7 @@ class Choices:
     roots: Sequence[Path] = ()
     today: date | None = None
     prices: Mapping[str, int] = field(default_factory=dict)
-    circled: Mapping[str, int] = field(default_factory=dict)
+    circled: Mapping[str, Circled] = field(default_factory=dict)
 
 
 def compile_plan(shotlist: ShotList, choices: Choices | None = None) -> Plan:
@@ -156,42 +168,42 @@ class _Planner:
         """Return the steps of a shot, the take that goes into the film last. Raises Unroutable."""
         if shot.broken or shot.id in self.stuck:
             raise Unroutable
-        made = (step for take in self._takes(shot) for step in self.router.route(take))
-        steps = list({step.key: step for step in made}.values())
-        self._check_cost_of_takes(shot, steps)
+        wanted = self._takes(shot)
+        steps = [step for take in wanted for step in self.router.route(take)]
+        takes = [step for step in steps if step.take]
+        if len(takes) > len({step.key for step in takes}):
+            raise self.desk.fail(
+                shot.at("takes"),
+                f"{takes[0].model} takes no seed, so all takes of {shot.id} would be the same order."
+                " Write `takes: 1` in the shot.",
+            )
         return steps
 
     def _takes(self, shot: Shot) -> list[Shot]:
-        """Return a shot once for each take that is wanted: the circled one, or all of them."""
+        """Return a shot once for each take that is wanted: the circled one, or all of them.
+
+        Of a shot that others need and the film leaves out only one is made.
+        """
         takes, circled = shot.spec.takes, shot.spec.circled
         if takes and circled and circled > takes:
             raise self.desk.fail(
                 shot.at("circled"),
                 f"take {circled} is circled, and `takes` is {takes}. Circle one of them.",
             )
-        circled = circled or self.circled.get(shot.id)
-        takes = takes or self.takes
-        if circled is None and takes == 1:
+        takes, judged = takes or self.takes, self.circled.get(shot.id)
+        if circled is None and judged and (judged.chosen or takes == 1):
+            found = [replace(shot, take=judged.take, seed=judged.seed)]
+        elif circled is None and takes == 1:
             return [shot]
-        wanted = range(1, takes + 1) if circled is None else [circled]
-        found = [replace(shot, take=take) for take in wanted]
+        elif circled is None and not shot.spec.omit:
+            found = [replace(shot, take=take) for take in range(1, takes + 1)]
+        else:
+            found = [replace(shot, take=circled or takes)]
         for name in {take.name for take in found} & {other.id for other in self.shotlist.shots}:
             raise self.desk.fail(
                 shot.at("takes"), f"a take of {shot.id} is called `{name}`, and so is another shot."
             )
         return found
-
-    def _check_cost_of_takes(self, shot: Shot, steps: Sequence[Step]) -> None:
-        """See that all takes of a shot fit into what may be spent on it; the ledger sees to each."""
-        cost, most = sum(step.credits or 0 for step in steps), self.shotlist.per_shot
-        free = self.catalog.gateways[self.gateway].free
-        wanted = [step for step in steps if step.take]
-        if len(wanted) > 1 and most is not None and cost > most and not free:
-            self.desk.fail(
-                shot.at("takes"),
-                f"{len(wanted)} takes of {shot.id} may cost {cost} credits, and"
-                f" `budget.per_shot` allows {most}.",
-            )
 
     def _in_order(self) -> list[Shot]:
         """Return the shots of the film and all they need, each after the one it depends on.
@@ -282,8 +294,9 @@ def select(plan: Plan, selection: str) -> frozenset[str]:
     """
     names = [entry.shot for entry in plan.cut]
     chosen = [name for part in selection.split(",") for name in _matching(part.strip(), names)]
-    wanted = {step.key for step in plan.steps if step.of in chosen}
-    wanted |= {entry.key for entry in plan.cut if entry.shot in chosen}
+    wanted = {entry.key for entry in plan.cut if entry.shot in chosen}
+    made_for = {plan.step(key).of for key in wanted}  # two shots may share their takes
+    wanted |= {step.key for step in plan.steps if step.take and step.of in made_for}
     for step in reversed(plan.steps):
         if step.key in wanted:
             wanted.update(step.needs)

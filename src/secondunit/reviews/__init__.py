@@ -9,11 +9,13 @@ Money does not depend on them: without one nothing is ordered, and with one the 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from secondunit import keys
 from secondunit.errors import TurnedDown, Unjudged
+from secondunit.plan.planner import Circled
 from secondunit.reviews.decisions import Decisions
 
 if TYPE_CHECKING:
@@ -114,14 +116,29 @@ def as_draft(plan: Plan) -> Plan:
     return replace(plan, review=None, selection=f"{DRAFT}.{plan.selection}".rstrip("."))
 
 
-def circled(draft: Plan, decisions: Iterable[Decision]) -> dict[str, int]:
-    """Return which take of which shot was circled as the takes of `draft` were judged.
+def circled(draft: Plan, decisions: Iterable[Decision]) -> dict[str, Circled]:
+    """Return which take of which shot was approved as `draft` was judged.
 
-    What was said last counts, as long as the take is still what the draft would be made with.
+    What was circled counts until another take of the shot is, or the draft is approved as it stands,
+    and as long as the take is still what the draft is made with. Where nothing was circled that take
+    was approved which the film has.
     """
     takes = {step.key: step for step in draft.steps if step.take}
-    chosen = (takes[key] for d in decisions if d.approved for key in d.chosen if key in takes)
-    return {step.of: step.take or 1 for step in chosen}
+    in_film = [draft.step(entry.key) for entry in draft.cut]
+    found: dict[str, Circled] = {}
+    for decision in decisions:
+        if decision.approved and decision.kind == DRAFT and decision.film == draft.name:
+            shown = [s for s in in_film if s.take and s.shot in decision.shots]
+            chosen = [takes[key] for key in decision.chosen if key in takes]
+            if not decision.chosen:
+                found |= {step.of: _approved(step, chosen=False) for step in shown}
+            found |= {step.of: _approved(step, chosen=True) for step in chosen}
+    made_for = {entry.shot: step.of for entry, step in zip(draft.cut, in_film, strict=True)}
+    return {shot: found[of] for shot, of in made_for.items() if of in found}
+
+
+def _approved(step: Step, *, chosen: bool) -> Circled:
+    return Circled(step.take or 1, step.seed, chosen)
 
 
 class Approvals:
@@ -207,8 +224,9 @@ class Approvals:
                 missing.append(step.shot)
         files = [take.sha256 for step, take in found if step.key in in_film]
         key = keys.key("judged draft", [self.draft and self.draft.key, files])
+        takes = Counter(step.of for step, _ in found if step.take)
         panels = [
-            Panel(step.shot, key, take.path, _prompt(step), step.key if step.take else "")
+            Panel(step.shot, key, take.path, _prompt(step), step.key if takes[step.of] > 1 else "")
             for step, take in found
         ]
         film = self.films / f"{self.draft.film_name}.mp4" if self.draft else None
@@ -271,10 +289,13 @@ def _turned_down(review: Review, bad: list[Panel], why: Decision) -> str:
 
 
 def _shown(draft: Plan) -> Iterable[Step]:
-    """Yield what is shown of a draft: every take of each shot, in the order of the film."""
+    """Return what is shown of a draft: every take of each shot, in the order of the film."""
+    shown: dict[str, Step] = {}
     for entry in draft.cut:
-        takes = [step for step in draft.steps if step.take and step.of == entry.shot]
-        yield from takes or [draft.step(entry.key)]
+        step = draft.step(entry.key)
+        takes = [other for other in draft.steps if other.take and other.of == step.of]
+        shown |= {one.key: one for one in (takes if step.take else [step])}
+    return shown.values()
 
 
 def _prompt(step: Step) -> str:

@@ -12,6 +12,7 @@ from secondunit.durable import beside, disk_trouble, make_folder
 from secondunit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from secondunit.reviews import Review
@@ -27,7 +28,7 @@ class Decision:
     """What somebody said of what was judged: the keys that are `good`, and those that are `bad`.
 
     `again` are the shots that were named to be made again, `circled` the takes that were chosen, and
-    `chosen` their keys; `when` is the moment as ISO 8601 in UTC.
+    `chosen` their keys; `when` is the moment as ISO 8601 in UTC, `film` the shot list's name.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Decision:
     notes: str = ""
     circled: tuple[str, ...] = ()
     chosen: tuple[str, ...] = ()
+    film: str = ""
 
     @property
     def approved(self) -> bool:
@@ -65,8 +67,8 @@ class Decision:
 class Verdict:
     """What somebody says: yes or no, which shots to make again (none named: all), who, why.
 
-    `circled` are takes by their names, one a shot; of several the last counts. `source` names where
-    it was said, so that the same word is written down once.
+    `circled` are takes by their names, one a shot. `source` names where it was said, so that the same
+    word is written down once.
     """
 
     approved: bool
@@ -140,6 +142,7 @@ class Decisions:
         if not path.exists():
             return None
         question = _asked(path)
+        verdict = replace(verdict, again=_spelled_out(verdict.again, question))
         _see_shots(verdict, question)
         judged = [(shot, key) for shot, key, _ in question.judged]
         bad = {k for s, k in judged if not verdict.approved and s in (verdict.again or [s])}
@@ -150,6 +153,7 @@ class Decisions:
             who=_line(verdict.who)[:WHO] or "somebody", notes=_line(verdict.notes)[:NOTES],
             circled=verdict.circled,
             chosen=tuple(dict(question.takes)[take] for take in verdict.circled),
+            film=question.film,
         )  # fmt: skip
         said = verdict.source or decision.when
         out = self.folder / f"decided-{keys.key('said', [review, said])[:24]}.json"
@@ -168,6 +172,19 @@ class Decisions:
             part.write_text(json.dumps(page, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
+def _spelled_out(again: Sequence[str], question: Question) -> tuple[str, ...]:
+    """Return the shots to make again, with all its takes for one that has several."""
+    takes: dict[str, list[str]] = {}
+    for name, _ in question.takes:
+        takes.setdefault(_shot_of(name), []).append(name)
+    names = (takes.get(shot, [shot]) if shot not in question.shots else [shot] for shot in again)
+    return tuple(name for shot in names for name in shot)
+
+
+def _shot_of(take: str) -> str:
+    return take.rpartition(" take ")[0]
+
+
 def _see_shots(verdict: Verdict, question: Question) -> None:
     if verdict.approved and verdict.again:
         raise UsageError("Approved, and to be made again: say one of them. Nothing was changed.")
@@ -178,6 +195,8 @@ def _see_shots(verdict: Verdict, question: Question) -> None:
             shown = ", ".join(question.shots)
             raise UsageError(f"{shot} is not among what is judged: {shown}. Nothing was changed.")
     names = [name for name, _ in question.takes]
+    if len({_shot_of(take) for take in verdict.circled}) < len(verdict.circled):
+        raise UsageError("Two takes of one shot are circled. Circle one. Nothing was changed.")
     for take in verdict.circled:
         if take not in names:
             may = f"Those that may are {', '.join(names)}" if names else "No shot has several"

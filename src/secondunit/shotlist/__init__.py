@@ -55,6 +55,8 @@ class Shot:
     broken: bool = False
     take: int | None = None
     """Which of several takes of it is meant; None where there is one."""
+    seed: int | None = None
+    """The seed that this take had when it was judged, where a review chose it."""
 
     @property
     def name(self) -> str:

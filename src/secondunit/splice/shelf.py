@@ -31,8 +31,9 @@ def sweep(folder: Path, used: Iterable[Path]) -> None:
     Links are neither followed nor removed, that of the folder itself included. Whatever goes wrong
     leaves a piece where it is: nothing is raised.
     """
-    oldest, kept = time.time() - KEPT, {path.name for path in used}
+    oldest = time.time() - KEPT
     with suppress(OSError):
+        kept = {path.name for path in used}
         shelf = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             with os.scandir(shelf) as found:

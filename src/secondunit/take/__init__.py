@@ -187,7 +187,7 @@ class Unit:
         intent = Intent(
             key=step.key, film=self.plan.name, run=self.run, shot=step.shot,
             gateway=self.gateway.name, endpoint=request.endpoint, model=request.model,
-            request=request.told(), reserved=price,
+            request=request.told(), reserved=price, takes=step.other_takes,
         )  # fmt: skip
         while True:
             self._tries[step.key] += 1
