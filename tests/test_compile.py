@@ -572,6 +572,21 @@ def test_a_step_that_does_not_fit_is_refused_before_it_begins(
     assert str(told.value).endswith("Nothing was ordered.")
 
 
+def test_a_flow_of_several_takes_fits_when_one_of_them_was_circled(tmp_path: Path) -> None:
+    """What it begins for the others is the circled one, which is taken once."""
+    from secondunit.flow.wiring import Wiring
+
+    text = "shots: {One: {prompt: A door opens., takes: 3%s}, Two: {prompt: x, continues: One}}"
+    (tmp_path / "film.yaml").write_text(text % ", circled: 2")
+    wiring = Wiring(compiled(str(tmp_path / "film.yaml")))
+    began = [wiring.seen("shot", (f"One take {n}",), frozenset()) for n in (1, 2, 3)]
+    assert {seen.label for seen in began} == {"One · gen4.5 · take 2"}
+    assert wiring.seen("shot", ("Two",), began[-1].makes).step
+    assert wiring.seen("conform", ("One",), began[-1].makes).makes
+    with pytest.raises(UsageError, match="it asks for no shot of Four take 1"):
+        wiring.seen("shot", ("Four take 1",), frozenset())
+
+
 def test_a_task_outside_of_a_flow_says_where_it_belongs() -> None:
     from secondunit.flow.day import today
 
