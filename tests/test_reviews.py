@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from secondunit import judging, keys, reviews
+from secondunit import judging, keys, planning, reviews
 from secondunit.errors import TurnedDown, Unjudged, UsageError
 from secondunit.plan.planner import Circled
 from secondunit.reviews import contactsheet
@@ -345,6 +345,22 @@ def test_an_approval_without_circles_is_of_the_takes_in_the_film(shown: Approval
     shown.decisions.answer(review.key, Verdict(approved=True, source="then"))
     last = Circled(2, 8, chosen=False)
     assert circled(shown) == {"one": last, "two": last, "three": last}
+
+
+def test_the_film_is_compiled_with_what_was_judged(at: Production) -> None:
+    """A draft that was shortened since is cut from its longer takes, and judged as that."""
+    longer = reviews.as_draft(at.plan(TAKES.replace("duration: 2", "duration: 10"), "draft"))
+    make(at, longer, "still")
+    make(at, longer, "take")
+    plan, file = at.plan(TAKES), str(at.folder / "film.yaml")
+    draft = reviews.as_draft(planning.compiled(file, at.house, "draft"))
+    assert {step.key for step in draft.rolled} == {step.key for step in longer.rolled}
+    gate = approvals(at, plan, draft)
+    gate.decisions.answer(question(gate).key, Verdict(approved=True, circled=("one take 1",)))
+    film = planning.compiled(file, at.house)
+    assert [(step.shot, step.seed) for step in film.rolled] == [
+        ("one take 1", 7), ("two", 7), ("three", 7),
+    ]  # fmt: skip
 
 
 def test_a_shot_with_several_takes_is_made_again_by_its_name(shown: Approvals) -> None:
