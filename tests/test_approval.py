@@ -375,11 +375,10 @@ def test_of_several_takes_the_circled_one_alone_is_ordered_for_the_film(at: Offi
     ]  # fmt: skip
 
 
-def test_takes_are_circled_on_a_terminal(at: Office, paid: dict[str, str]) -> None:
-    at.file.write_text(TAKES)
-    (at.folder / "door.png").write_bytes(at.strict.footage("still", (1280, 720), 0))
+def typed(at: Office, paid: dict[str, str], keys: bytes) -> subprocess.CompletedProcess[str]:
+    """Shoot with somebody at the terminal, who types that."""
     ours, theirs = pty.openpty()
-    os.write(ours, b"yes one take 1\n")
+    os.write(ours, keys)
     done = subprocess.run(
         [BIN / "secondunit", "shoot", at.file, "--gateway", "runway", "--yes", "--budget", "$3"],
         env={**paid, "PREFECT_API_URL": at.api}, stdin=theirs, capture_output=True, text=True,
@@ -387,6 +386,13 @@ def test_takes_are_circled_on_a_terminal(at: Office, paid: dict[str, str]) -> No
     )  # fmt: skip
     os.close(ours)
     os.close(theirs)
+    return done
+
+
+def test_takes_are_circled_on_a_terminal(at: Office, paid: dict[str, str]) -> None:
+    at.file.write_text(TAKES)
+    (at.folder / "door.png").write_bytes(at.strict.footage("still", (1280, 720), 0))
+    done = typed(at, paid, b"yes one take 1\n")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Type yes and the takes that you circle, or no and the shots" in done.stdout
     film = [("gen4.5", "A bell rings.", 7), ("gen4.5", "A gate opens.", 7)]
@@ -509,15 +515,7 @@ def test_on_a_terminal_the_draft_and_the_stills_are_asked_about_one_after_the_ot
 ) -> None:
     """Both count for the run's budget; the film is ordered after two times yes, and once."""
     at.file.write_text(FILM.replace("stills: required", "stills: required, draft: required"))
-    ours, theirs = pty.openpty()
-    os.write(ours, b"yes\nyes\n")
-    done = subprocess.run(
-        [BIN / "secondunit", "shoot", at.file, "--gateway", "runway", "--yes", "--budget", "$3"],
-        env={**paid, "PREFECT_API_URL": at.api}, stdin=theirs, capture_output=True, text=True,
-        timeout=300, check=False,
-    )  # fmt: skip
-    os.close(ours)
-    os.close(theirs)
+    done = typed(at, paid, b"yes\nyes\n")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "A draft comes first. The film, once you have approved it:" in done.stdout
     assert done.stdout.count("for your judgement") == 2
