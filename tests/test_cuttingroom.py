@@ -282,7 +282,7 @@ def test_cards_stand_where_they_were_put(stage: Stage) -> None:
 @pytest.mark.parametrize("where", ["burn", "file", "both", "none"])
 def test_dialogue_goes_where_it_is_wanted(stage: Stage, where: str) -> None:
     said = Edit(dialogue=(Line("Nobody comes here any more.", "KEEPER"),))
-    look = Look(captions=where)  # type: ignore[arg-type]  # one of the ways, see above
+    look = Look(captions=where)  # type: ignore[arg-type]  # a parameter: one of the ways of captions
     stage.make([("a", PLAIN), ("a", said)], look=look)
     asyncio.run(_caption(stage, said, look))
     changed = digests(stage.film)[48:] != digests(stage.clips["a"].path)
@@ -318,7 +318,7 @@ def test_letters_that_no_font_has_are_told(stage: Stage) -> None:
 
 @pytest.mark.parametrize("fit", ["pad", "crop", "blur"])
 def test_another_shape_is_fitted_as_asked(stage: Stage, fit: str) -> None:
-    stage.make([("tall", PLAIN)], look=Look(fit=fit))  # type: ignore[arg-type]  # one of the fits, see above
+    stage.make([("tall", PLAIN)], look=Look(fit=fit))  # type: ignore[arg-type]  # a parameter: one of the fits
     luma = next(lumas(stage.film))
     edges = np.concatenate([luma[:, :40].ravel(), luma[:, -40:].ravel()])
     assert luma.shape == (90, 160)

@@ -22,17 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import av  # noqa: F401  loaded once, for all runs
-import moviepy  # noqa: F401  the same
+import moviepy  # noqa: F401  loaded once, for all runs
 import typer
 from points import Points
 
-from secondunit import cli, flow, media, planning, production, shooting, workers  # noqa: F401  the same
-from secondunit.backlot import server as _server  # noqa: F401  the same
+from secondunit import cli, flow, media, planning, production, shooting, workers  # noqa: F401  loaded once, for all runs
+from secondunit.backlot import server as _server  # noqa: F401  loaded once, for all runs
 from secondunit.flow.monitor import Monitor
 from secondunit.flow.steps import Steps
 from secondunit.flow.walk import Walk
 from secondunit.gateways import download
-from secondunit.plan import planner  # noqa: F401  the same
+from secondunit.plan import planner  # noqa: F401  loaded once, for all runs
 from secondunit.take.pace import Pace
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def shoot_plainly(film: production.Production, *, day: str) -> None:
 def without_prefect() -> None:
     """Walk films plainly, in this process alone."""
     flow.shoot = shoot_plainly
-    workers.ProcessPoolExecutor = lambda *_, **__: Thread(1)  # type: ignore[assignment,misc]  # see above
+    workers.ProcessPoolExecutor = lambda *_, **__: Thread(1)  # type: ignore[assignment,misc]  # a thread does their work
 
 
 def _once(inner: Callable[..., Any]) -> Callable[..., Any]:
