@@ -42,7 +42,9 @@ class Page:
         return answer["result"]
 
     def open(self, url: str) -> None:
+        """Go to an address; its scripts have run once this returns."""
         self.call("Page.navigate", url=url)
+        self.until("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
         told = self.call("Runtime.evaluate", expression=script, returnByValue=True)

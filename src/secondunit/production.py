@@ -86,6 +86,7 @@ class Production:
         self.approvals = approvals
         self.waiting: Review | None = None
         """What has to be judged before this film goes on."""
+        self._firsts: dict[str, Step] = {}
         self._workers = Workers()
         own = [step.own for step in plan.steps if step.own]
         self._footage = [a for a in (*own, *plan.leaving) if a.kind == "footage"]
@@ -208,10 +209,8 @@ class Production:
 
     def _warn_of_twins(self, step: Step) -> None:
         """Tell when something else was asked for and the very same file came back."""
-        mine = self.clips[step.key].sha256
-        same = [k for k, clip in self.clips.items() if clip.sha256 == mine and k != step.key]
-        twin = next((other for k in same if (other := self.plan.step(k)).own is None), None)
-        if twin is not None:
+        twin = self._firsts.setdefault(self.clips[step.key].sha256, step)
+        if twin.key != step.key:
             said = (
                 f"The file is the same as that of {twin.shot}, to the byte, although something"
                 " else was ordered. Look at both; if one is wrong, give it another seed."

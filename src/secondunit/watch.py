@@ -40,11 +40,13 @@ class Lines:
         if self._last.get(shot) == (stage, detail):
             return
         self._last[shot] = (stage, detail)
-        from rich.text import Text
-
         line = f"{time.monotonic() - self._began:7.1f}  {shot}  {stage}  {shown(detail)}".rstrip()
-        with suppress(OSError, ValueError):
-            self._console.print(Text(line), soft_wrap=True)
+        try:
+            print(line, file=self._console.file, flush=True)
+        except BrokenPipeError:
+            self._console.on_broken_pipe()
+        except (OSError, ValueError):
+            return
 
 
 @dataclass

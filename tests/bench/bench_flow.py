@@ -1,8 +1,8 @@
 """What running a film costs beside plain asyncio: start-up, makespan, a thousand shots.
 
 Run with `pytest -n 0 -m bench tests/bench/bench_flow.py -s`. The gateway is the strict stand-in of
-the tests, whose tickets end after so many questions or seconds; its clips are small and quickly
-checked, and the floor checks them, too.
+the tests, whose tickets end after so many questions or seconds. The floor is plain asyncio with the
+same rendering: it checks every clip, makes the stills that are shown, and joins the film.
 """
 
 from __future__ import annotations
@@ -34,13 +34,30 @@ SHOTS = int(os.environ.get("BENCH_SHOTS", "1000"))
 AT_ONCE, TAKES, SECONDS = 5, 60, 10.0
 HEAD = "gateway: runway\ndefaults: {duration: 2, ratio: '16:9', seed: 7}\nshots:\n"
 FLOOR = """
-import asyncio, resource, sys
+import asyncio, sys
+from fractions import Fraction
 from pathlib import Path
 import httpx
+sys.path.append(sys.argv[4])
+from cutting import Silent, planned
 from secondunit import media
+from secondunit.cut import Profile
+from secondunit.cut.edit import PLAIN
+from secondunit.cuttingroom import CuttingRoom
+from secondunit.media import thumbnails
+from secondunit.splice.chapters import UNTOLD
+from secondunit.splice.mix import Source
+from secondunit.store import digest
+from secondunit.workers import Workers
 url, count, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 sent = {"Authorization": "Bearer test", "X-Runway-Version": "2024-11-06"}
-async def shot(client, files, number, lane):
+plan = planned([(f"s{n}-", PLAIN) for n in range(count)], Profile(1280, 720, Fraction(24)))
+def rendered(clip, number):
+    facts, _ = media.verify(clip)
+    if number < 400:
+        thumbnails.of_clip(clip, 480)
+    return Source(clip, facts, digest(clip))
+async def shot(client, files, number, lane, room):
     body = {"model": "gen4.5", "promptText": f"Door number {number} opens.", "ratio": "1280:720",
             "duration": 2, "seed": 7}
     async with lane:
@@ -49,13 +66,19 @@ async def shot(client, files, number, lane):
         await asyncio.sleep(0.5)
     clip = folder / f"{number}.mp4"
     clip.write_bytes((await files.get(output[0])).content)
-    await asyncio.to_thread(media.verify, clip)
-async def main():
+    source = await asyncio.to_thread(rendered, clip, number)
+    assert not await room.prepare(plan.cut[number], source)
+async def main(workers):
+    room = CuttingRoom(plan, folder / "conformed", workers, Silent())
     api = httpx.AsyncClient(base_url=url, headers=sent, timeout=60)
     async with api as client, httpx.AsyncClient(timeout=60) as files:
         lane = asyncio.Lock()
-        await asyncio.gather(*(shot(client, files, number, lane) for number in range(count)))
-asyncio.run(main())
+        await asyncio.gather(*(shot(client, files, n, lane, room) for n in range(count)))
+    await room.join(folder / "film.mp4", UNTOLD)
+if __name__ == "__main__":
+    workers = Workers()
+    asyncio.run(main(workers))
+    workers.close()
 """
 
 
@@ -115,6 +138,12 @@ def shoot(path: Path) -> list[object]:
     return [BIN / "secondunit", "shoot", path, "--yes", "--budget", 10**6]
 
 
+def floor(folder: Path, strict: Strict, count: int) -> list[object]:
+    program = folder / "floor.py"
+    program.write_text(FLOOR)
+    return [sys.executable, program, strict.url, count, folder, Path(__file__).parents[1]]
+
+
 def test_start_up(
     tmp_path: Path, strict: Strict, environment: dict[str, str], prefect_api: str
 ) -> None:
@@ -126,8 +155,7 @@ def test_start_up(
             folder = tmp_path / f"{name}{number}"
             folder.mkdir()
             took[name].append(spent(shoot(doors(folder, 1)), paid(environment, strict, api))[0])
-        floor = [sys.executable, "-c", FLOOR, strict.url, 1, tmp_path]
-        took["bare"].append(spent(floor, environment)[0])
+        took["bare"].append(spent(floor(tmp_path, strict, 1), environment)[0])
     middle = {name: sorted(times)[1] for name, times in took.items()}
     print(
         f"\none shot: temporary server {middle['temporary']:.1f} s, running server"
@@ -159,12 +187,12 @@ def test_a_thousand_shots(
     """Memory, processor time and database for each shot, beyond plain asyncio with the same work."""
     folder = tmp_path / "floor"
     folder.mkdir()
-    floor = spent([sys.executable, "-c", FLOOR, strict.url, SHOTS, folder], environment)
+    bare = spent(floor(folder, strict, SHOTS), environment)
     ours = spent(shoot(doors(tmp_path, SHOTS)), paid(environment, strict, prefect_api))
     size = (tmp_path / ".secondunit" / "ledger.sqlite").stat().st_size / SHOTS / 1024
-    beyond = (ours[1] - floor[1]) / SHOTS * 1000
+    beyond = (ours[1] - bare[1]) / SHOTS * 1000
     print(
-        f"\n{SHOTS} shots: {ours[0]:.0f} s against {floor[0]:.0f} s, {ours[2]:.0f} MB against"
-        f" {floor[2]:.0f} MB, {beyond:.0f} ms of processor a shot beyond it, ledger {size:.1f} kB a shot"
+        f"\n{SHOTS} shots: {ours[0]:.0f} s against {bare[0]:.0f} s, {ours[2]:.0f} MB against"
+        f" {bare[2]:.0f} MB, {beyond:.0f} ms of processor a shot beyond it, ledger {size:.1f} kB a shot"
     )
     assert ours[2] < 2 * 350

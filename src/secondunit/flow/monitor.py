@@ -108,9 +108,12 @@ class Monitor:
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             while not self.lost:
                 try:
-                    async with asyncio.timeout(SLOW), get_client() as client:
-                        await self._ask(client, run)
-                        heard = time.monotonic()
+                    async with get_client() as client:
+                        while not self.lost:
+                            async with asyncio.timeout(SLOW):
+                                await self._ask(client, run)
+                            heard = time.monotonic()
+                            await asyncio.sleep(PULSE)
                 except Exception as error:  # noqa: BLE001  whatever Prefect raises, it is no answer
                     slow = "Timeout" in type(error).__name__
                     if time.monotonic() - heard > (BUSY if slow else SILENT):

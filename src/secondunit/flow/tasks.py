@@ -83,7 +83,10 @@ async def join_film() -> Any:
 
 
 class Logged:
-    """A watcher that also writes what it sees to the log of the task run it happens in."""
+    """A watcher that also shows what it sees in the task run it happens in: its state, and its log.
+
+    A stage of which there is nothing to say is no line in the log; if it lasts, it is a state.
+    """
 
     def __init__(self, watcher: Watcher) -> None:
         """Pass everything on to `watcher`."""
@@ -96,5 +99,6 @@ class Logged:
         if steps is not None and steps.monitor.lost:
             return
         states.saw(stage, detail)
-        with suppress(MissingContextError):
-            get_run_logger().info("%s: %s %s", shot, stage, detail)
+        if detail:
+            with suppress(MissingContextError):
+                get_run_logger().info("%s: %s %s", shot, stage, detail)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 HOST = re.compile(r"[\w.:-]+")
 REDIRECTS = 3
-TIMEOUT = httpx.Timeout(30, connect=10)
+TIMEOUT = httpx.Timeout(30, connect=10, pool=None)
+AT_ONCE = 20  # connections; every request looks at each that is open
 SLOWEST = 20_000  # bytes a second, below which a download is given up and begun again
 GRACE = 30.0  # seconds before slowness is judged
 
@@ -45,8 +46,8 @@ class _Guarded(httpx.AsyncHTTPTransport):
         super().__init__(verify=certificates(), trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=certificates(),
-            max_connections=100,
-            max_keepalive_connections=20,
+            max_connections=AT_ONCE,
+            max_keepalive_connections=AT_ONCE,
             keepalive_expiry=5.0,
             network_backend=network,
         )

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 CREATE_TIMEOUT = httpx.Timeout(120, connect=5)  # long: a timeout is dear, waiting is free
 CREATE_LIMIT = 180.0  # seconds for all of an order: a timeout of httpx only bounds each read
-READ_TIMEOUT = httpx.Timeout(30, connect=5)
-READ_LIMIT = 60.0  # the same for a question
+READ_TIMEOUT = httpx.Timeout(30, connect=5, pool=None)
+READ_LIMIT = 60.0  # the same for a question, and for its turn
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -117,7 +117,9 @@ class WireGateway:
         self._lane = httpx.Client(
             **shared, timeout=CREATE_TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0)
         )
-        self._reads = httpx.AsyncClient(**shared, timeout=READ_TIMEOUT)
+        self._reads = httpx.AsyncClient(
+            **shared, timeout=READ_TIMEOUT, limits=httpx.Limits(max_connections=download.AT_ONCE)
+        )
         self._media = download.client()
 
     async def close(self) -> None:

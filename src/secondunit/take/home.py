@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from secondunit import media
@@ -43,6 +44,8 @@ class Homeward:
         self.store = store
         self.watcher = watcher
         self._locked_out: UsageError | None = None
+        self.looking = asyncio.Semaphore(os.cpu_count() or 1)
+        """Whoever looks at a clip; more than the processor holds only wait for each other."""
 
     async def bring(
         self, step: Step, order: Order, line: Line, pace: Pace, ended: Callable[[], Awaitable[None]]
@@ -194,7 +197,8 @@ class _Journey:
             room(part.parent, 2 * _usual_size(step))
             await self.home.gateway.fetch(url, part, limit=limit)
             self.line.worked()
-            path, measured, doubts = await asyncio.to_thread(_verified, part, step)
+            async with self.home.looking:
+                path, measured, doubts = await asyncio.to_thread(_verified, part, step)
             files.append(path)
             if number == 1:
                 facts, warnings = measured, doubts
