@@ -55,6 +55,13 @@ def _guard(event: str, args: tuple[object, ...]) -> None:
 sys.addaudithook(_guard)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what is long the time for it, where it does not say itself how long."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder for the programs that tests start."""
