@@ -137,7 +137,7 @@ def test_a_killed_run_leaves_no_server_behind(
     process.stdout.read()  # ends only when nobody holds the pipe any more
     process.wait()
     process.stdout.close()
-    for _ in range(50):
+    for _ in range(600):
         if not _processes_of(prefect_home):
             break
         time.sleep(0.1)
