@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from secondunit.ledger.rows import Link
 
 PATIENCE = 30.0  # seconds that the server may be away in mid-run, as when it is restarted
+FAREWELL = 3.0  # seconds; the server hears of a worker's death only when it has ended its statement
 # A peer that has vanished is noticed within a minute, on either side; what a setting of the user's
 # own in the address says comes first.
 OURS: dict[str, Any] = {
@@ -170,20 +171,29 @@ class Postgres:
         """Hold a film until `close`. Raises Locked while another worker holds it."""
         if film in self._films:
             return
-        with self.commit() as db:
-            db.execute("INSERT INTO holds (film) VALUES (?) ON CONFLICT DO NOTHING", (film,))
-            _, holder, free = self._try(film)
-            if not free:
+        until = time.monotonic() + FAREWELL
+        while (holder := self._held_by_other(film)) is not None:
+            if time.monotonic() > until:
                 raise Locked(
                     f"{holder} is at work on {film}. Wait for it, or look at it with `secondunit"
                     " status`. Nothing was ordered."
                 )
+            time.sleep(0.2)
+
+    def _held_by_other(self, film: str) -> str | None:
+        """Hold a film and return None, or return who holds it."""
+        with self.commit() as db:
+            db.execute("INSERT INTO holds (film) VALUES (?) ON CONFLICT DO NOTHING", (film,))
+            _, holder, free = self._try(film)
+            if not free:
+                return holder
             number = db.execute(
                 "UPDATE holds SET number = number + 1, holder = ?, since = clock_timestamp()"
                 " WHERE film = ? RETURNING number",
                 (f"Process {os.getpid()} on {gethostname()}", film),
             ).fetchone()[0]
         self._films[film] = number
+        return None
 
     def see_held(self, db: Link, film: str) -> None:
         """See that the film is still held through this very connection. Raises Locked."""
