@@ -190,7 +190,7 @@ def test_a_dissolve_at_every_join(clips: list[Path], tmp_path: Path) -> None:
     )
     assert last <= 3
     assert last / copied <= 5
-    assert max(found.megabytes for name, found in results.items() if name in ratios) < 400
+    assert max(found.megabytes for name, found in results.items() if name in ratios) < 250
 
 
 def middle(runs: list[Run]) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING, cast
@@ -105,6 +107,15 @@ def paced(
         while following is not None and when(following) <= middle:
             current, following = following, next(frames, None)
         yield current
+
+
+def ahead(frames: Iterator[av.VideoFrame], by: int = 3) -> Iterator[av.VideoFrame]:
+    """Yield what `frames` yields, made in a thread of its own while the ones before are used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, frames, None) for _ in range(by))
+        while (frame := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, frames, None))
+            yield frame
 
 
 def _progressive(frames: Iterator[av.VideoFrame], facts: Facts) -> Iterator[av.VideoFrame]:

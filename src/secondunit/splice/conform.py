@@ -16,7 +16,7 @@ from secondunit.cut import WHOLE, Profile, Trim, length, nearest, sample_at, tri
 from secondunit.durable import beside
 from secondunit.errors import CutError
 from secondunit.media.facts import probe
-from secondunit.media.frames import Upright, paced
+from secondunit.media.frames import Upright, ahead, paced
 from secondunit.media.h264 import QUICK
 from secondunit.media.sound import Track, heard
 from secondunit.splice.pictures import Reel
@@ -97,7 +97,7 @@ def _write(clip: OutputContainer, used: _Used, profile: Profile, fit: Fit, opens
     rate, fps = profile.sample_rate, profile.fps
     track = Track(clip, "flac", rate) if used.facts.sound else None
     blocks = _sound(used, profile)
-    for at, frame in enumerate(_pictures(used, profile, fit)):
+    for at, frame in enumerate(ahead(_pictures(used, profile, fit))):
         strip.add(frame, opens=at == opens)
         if track:
             track.play(blocks, sample_at(at + 1, fps, rate))

@@ -16,7 +16,7 @@ import numpy as np
 from secondunit import keys
 from secondunit.cut.edit import CUT, Transition
 from secondunit.durable import beside
-from secondunit.media.frames import Upright, hd, paced
+from secondunit.media.frames import Upright, ahead, hd, paced
 from secondunit.media.h264 import QUICK
 from secondunit.splice import Segment
 from secondunit.splice.lettering import overlays
@@ -198,7 +198,7 @@ def render(span: Span, out: Path, profile: Profile, look: Look) -> Facts:
     with beside(out) as part:
         with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
             strip = Strip(clip, profile, QUICK)
-            for frame in pictures(span, profile, look):
+            for frame in ahead(pictures(span, profile, look)):
                 strip.add(frame)
             strip.close()
         return read_back(part, "A part of the film was rendered", strip)
