@@ -296,7 +296,7 @@ class TestEndings:
             while task(api, rolling)["status"] != "RUNNING":
                 time.sleep(0.01)
             process.kill()
-            process.communicate(timeout=10)  # ends only when no worker is left holding the pipes
+            process.communicate(timeout=60)  # ends only when no worker is left holding the pipes
         with another_process(tmp_path) as (process, api):
             assert task(api, done)["status"] == "SUCCEEDED"
             assert fetch(task(api, done)["output"][0]).status_code == 200

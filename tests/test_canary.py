@@ -97,7 +97,7 @@ class Run:
 
     def killed(self, name: str, number: int, when: Callable[[], Any]) -> int:
         process = self.start(name)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not when() and process.poll() is None and time.monotonic() < deadline:
             self.watch_processes()
             time.sleep(0.02)
@@ -164,7 +164,7 @@ def asked(api: str, what: str) -> list[dict[str, Any]]:
     request = urllib.request.Request(
         f"{api}/{what}/filter", b'{"limit": 200}', {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return list(json.load(answer))
 
 

@@ -353,4 +353,4 @@ def change(api: str, path: str, fields: dict[str, Any]) -> None:
         f"{api}/{path}", json.dumps(fields).encode(), {"Content-Type": "application/json"},
         method="PATCH",
     )  # fmt: skip
-    urllib.request.urlopen(request, timeout=20).close()
+    urllib.request.urlopen(request, timeout=60).close()

@@ -33,14 +33,14 @@ def ask(api: str, path: str, question: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(
         f"{api}/{path}", body, {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
 def task_runs(api: str, run: str) -> dict[str, dict[str, Any]]:
     """Ask until the server has written down how every task run ended; it does so in batches."""
     question = {"flow_runs": {"id": {"any_": [run]}}}
-    for _ in range(100):
+    for _ in range(300):
         found = ask(api, "task_runs/filter", question)
         if found and all(r["state_type"] in {"COMPLETED", "FAILED"} for r in found):
             break

@@ -834,4 +834,4 @@ TestAnyRun.settings = settings(max_examples=15, stateful_step_count=25)
 class TestAnyRunAtLength(AnyRun.TestCase):  # type: ignore[misc, name-defined]  # made by hypothesis
     """The same, far longer."""
 
-    settings = settings(max_examples=400, stateful_step_count=50)
+    settings = settings(max_examples=200, stateful_step_count=50)

@@ -183,12 +183,12 @@ def test_waiting_as_the_client_waits(url: str) -> None:
         async with runwayml.AsyncRunwayML(api_key=KEY, base_url=url) as client:
             order = await client.text_to_video.create(**TEXT)
             return await asyncio.gather(
-                order.wait_for_task_output(timeout=30), asyncio.to_thread(alone)
+                order.wait_for_task_output(timeout=120), asyncio.to_thread(alone)
             )
 
     def alone() -> Any:
         with unit(url) as client:
-            return client.text_to_video.create(**TEXT).wait_for_task_output(timeout=30)
+            return client.text_to_video.create(**TEXT).wait_for_task_output(timeout=120)
 
     for task in asyncio.run(several()):
         assert task.status == "SUCCEEDED"

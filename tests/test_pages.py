@@ -225,7 +225,7 @@ def test_nothing_that_a_prompt_says_becomes_markup(story: Story) -> None:
 
 def test_events_name_the_shot_the_money_and_the_run(story: Story) -> None:
     found: dict[str, dict[str, Any]] = {}
-    for _ in range(100):  # the server writes events down in batches
+    for _ in range(300):  # the server writes events down in batches
         page = ask(story.api, "events/filter", {
             "filter": {"event": {"prefix": ["secondunit."]}, "order": "ASC"}, "limit": 50,
         })  # fmt: skip
@@ -256,7 +256,7 @@ def test_events_name_the_shot_the_money_and_the_run(story: Story) -> None:
 
 
 def test_the_automation_tells_people_what_needs_them(story: Story) -> None:
-    for _ in range(150):
+    for _ in range(300):
         if len(story.told) >= 3:
             break
         time.sleep(0.2)

@@ -69,7 +69,7 @@ class Set:
         )  # fmt: skip
 
     def ended(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
         out = out or ""
         self.output += out + err
         assert "Traceback" not in err, err
@@ -86,7 +86,7 @@ class Set:
         )  # fmt: skip
 
     def until(self, process: subprocess.Popen[str], seen: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not seen():
             assert process.poll() is None, self.ended(process)
             assert time.monotonic() < deadline

@@ -61,7 +61,7 @@ class Runner:
 
     def close(self) -> None:
         """End it."""
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -105,7 +105,7 @@ def test_a_film_stays_until_the_next_one_is_whole(scene: Scene, count: int) -> N
     assert len(bill(scene).charged) == TAKES
 
 
-PAIRS = [pytest.param(6, id="a sample"), pytest.param(200, id="200", marks=LONG)]
+PAIRS = [pytest.param(6, id="a sample"), pytest.param(100, id="100", marks=LONG)]
 
 
 @pytest.mark.parametrize("count", PAIRS)

@@ -76,7 +76,7 @@ def signalled(
     """Signal a run from outside, as a terminal does, once `when` holds."""
     scene.wipe()
     pid = scene.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not when():
         assert time.monotonic() < deadline
         time.sleep(0.01)

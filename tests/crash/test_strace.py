@@ -108,7 +108,7 @@ def trials(scene: Scene) -> list[tuple[str, Crash]]:
 
 
 LONG = [pytest.mark.long, pytest.mark.timeout(1200)]
-SAMPLE = [pytest.param(14, id="a sample"), pytest.param(320, id="320", marks=LONG)]
+SAMPLE = [pytest.param(14, id="a sample"), pytest.param(160, id="160", marks=LONG)]
 
 
 @pytest.mark.parametrize("count", SAMPLE)
