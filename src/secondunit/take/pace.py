@@ -35,7 +35,7 @@ class Pace:
             cls()
             if slow
             else cls(
-                poll=0.25, unknown=5.0, outage=60.0, retry=0.1, calm=2.0, again=(0.5, 1.0),
+                poll=0.2, unknown=5.0, outage=60.0, retry=0.1, calm=2.0, again=(0.5, 1.0),
                 settle=0.3, ripe=1.0,
             )
         )  # fmt: skip
