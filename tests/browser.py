@@ -65,12 +65,16 @@ class Page:
             f"[...document.querySelectorAll({kind!r})]"
             f".filter(e => e.innerText.trim() === {text!r}).at(-1)"
         )
-        x, y = self.until(
+        place = (
             f"(() => {{const e = {find}; if (!e) return null; e.scrollIntoView({{block: 'center'}});"
             " const r = e.getBoundingClientRect();"
             " return [r.x + r.width / 2, r.y + r.height / 2]})()"
         )
-        self.press(x, y)
+        before = None
+        while before != (found := self.until(place)):  # what is still moving would be missed
+            before = found
+            time.sleep(0.3)
+        self.press(*found)
 
     def press(self, x: float, y: float) -> None:
         for kind in ("mousePressed", "mouseReleased"):

@@ -578,10 +578,12 @@ def judge_on_its_page(folder: Path, environment: dict[str, str], picture: Path) 
         with browsing(folder / "chromium", 1280, 1100) as page:
             page.open(f"http://127.0.0.1:{port}/runs/flow-run/{run}")
             page.click("Resume")
-            page.until("document.querySelector('.p-modal img')?.naturalWidth > 500")
+            pictures = "[...document.querySelectorAll('.p-modal img')]"
+            page.until(f"{pictures}.length && {pictures}.every(i => i.naturalWidth > 500)")
             fill_in(page)
             page.picture(picture)
             page.click("Submit")
+            page.until("document.querySelector('.p-modal') === null")
             office.until(run, "Completed")
     return office.manifest
 

@@ -196,7 +196,8 @@ def test_a_film_is_shot_by_the_clock_and_shot_lists_are_followed(stage: Stage) -
     program = stage.serve()
     stage.every("free.yaml", 20)
     done = stage.until(
-        lambda: [r for r in stage.runs("free.yaml") if r["state_name"] == "Completed"]
+        lambda: [r for r in stage.runs("free.yaml") if r["state_name"] == "Completed"],
+        2 * PATIENCE,
     )
     assert done[0]["auto_scheduled"] is True
     assert " Free · 20" in done[0]["name"]
@@ -378,7 +379,8 @@ def test_a_worker_shoots_by_the_clock_too(stage: Stage, strict: Strict) -> None:
     worker = stage.start("prefect", "worker", "start", "--pool", pool)
     stage.every("free.yaml", 30)
     done = stage.until(
-        lambda: [r for r in stage.runs("free.yaml") if r["state_name"] == "Completed"]
+        lambda: [r for r in stage.runs("free.yaml") if r["state_name"] == "Completed"],
+        2 * PATIENCE,
     )
     assert done[0]["auto_scheduled"] is True
     change(stage.api, f"deployments/{stage.deployment('free.yaml')['id']}", {"paused": True})
