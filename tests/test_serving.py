@@ -124,6 +124,12 @@ class Stage:
         path = f"deployments/{one['id']}/schedules/{one['schedules'][0]['id']}"
         change(self.api, path, {"schedule": schedule})
 
+    def rest(self) -> None:
+        """Stop its clocks, or the server would be busy with them while the next ones wait."""
+        for one in ask(self.api, "deployments/filter", {"limit": 200}):
+            if one["labels"].get(OFFICE) == Office(self.folder).identity:
+                change(self.api, f"deployments/{one['id']}", {"paused": True})
+
     def begin(self, file: str) -> str:
         path = f"deployments/{self.deployment(file)['id']}/create_flow_run"
         return str(ask(self.api, path, {"state": {"type": "SCHEDULED"}})["id"])
@@ -165,6 +171,7 @@ def stage(tmp_path: Path, environment: dict[str, str], prefect_api: str) -> Iter
         if program.poll() is None:
             program.kill()
             program.wait()
+    stage.rest()
 
 
 @pytest.fixture(scope="module")
@@ -393,8 +400,11 @@ def test_a_worker_shoots_by_the_clock_too(stage: Stage, strict: Strict) -> None:
     stage.until_state(run, "Cancelled")
     stage.until(lambda: stage.process() == 0)
     let_through(strict)
-    stage.set_state(run, "SCHEDULED", "AwaitingRetry")
-    stage.until_state(run, "Completed")
+    for _ in range(3):  # the worker's own cancellation may come late, and strike the retry
+        stage.set_state(run, "SCHEDULED", "AwaitingRetry")
+        if stage.until_state(run, "Completed", "Cancelled")["state_name"] == "Completed":
+            break
+    assert stage.run(run)["state_name"] == "Completed", stage.told
     assert sorted(strict.taken) == PROMPTS
     assert strict.deleted == []
     worker.terminate()
